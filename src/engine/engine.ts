@@ -1,0 +1,343 @@
+// The contract between QUIC and everything above it. Our side owns it; an engine (noq, quiche) adapts to it.
+//
+// Push-based: an engine calls handlers, because a promise or an iterator per chunk costs more than the packet that
+// brought it. Handlers run inside the engine's turn of the event loop, never inside a call into the engine made by the
+// same owner; they may call back into the engine freely. All that they cause leaves in one flush at the end of the turn.
+//
+// Application error codes are bigint: the wire carries 62 bits, and an unknown code must not lose any.
+// Stream ids are numbers: a connection cannot open 2^53 streams.
+
+import type { Platform } from "../base/platform.ts";
+import type { SocketAddress } from "../base/socket-address.ts";
+
+export type StreamDirection = "bidirectional" | "unidirectional";
+export type Role = "client" | "server";
+
+/** RFC 7250 raw public key, as iroh peers present it: the key is the identity. */
+export interface RawKeyCredentials {
+  readonly type: "raw-key";
+  /** Ed25519 public key, 32 bytes. */
+  readonly publicKey: Uint8Array;
+  /** Signs with the private key, which stays outside of the engine. Synchronous; returns 64 bytes. */
+  sign(message: Uint8Array): Uint8Array;
+}
+
+/** Who an endpoint is towards the other side. Web certificates join this union with the public listener. */
+export type Credentials = RawKeyCredentials;
+
+/** Limits and behaviour of QUIC connections. Every field has a default, see {@link defaultTransportOptions}. */
+export interface TransportOptions {
+  /** A connection on which nothing arrives for this long is closed. Milliseconds; 0 turns it off. */
+  readonly idleTimeoutMs: number;
+  /** A packet is sent after this long without one, so that the connection stays open. Milliseconds; 0 turns it off. */
+  readonly keepAliveIntervalMs: number;
+  /** How many bidirectional streams the peer may have open at once. */
+  readonly maxBidirectionalStreams: number;
+  /** How many unidirectional streams the peer may have open at once. */
+  readonly maxUnidirectionalStreams: number;
+  /** Bytes that the peer may send on one stream ahead of our reading. */
+  readonly streamReceiveWindow: number;
+  /** Bytes that the peer may send on all streams together ahead of our reading. */
+  readonly receiveWindow: number;
+  /** Bytes that we accept from writers before the peer has acknowledged them, on all streams together. */
+  readonly sendWindow: number;
+  /** Bytes of received QUIC datagrams kept for a reader that is late; the oldest go first. 0 refuses datagrams. */
+  readonly datagramReceiveBuffer: number;
+  /** Bytes of QUIC datagrams kept for sending; the oldest go first. */
+  readonly datagramSendBuffer: number;
+  /** UDP payload size to start with, 1200..65527. Only above 1200 where the path is known to carry it. */
+  readonly initialMtu: number;
+  /** Largest UDP payload size that path MTU discovery tries; 0 turns discovery off. */
+  readonly maxMtu: number;
+  readonly congestionControl: "cubic" | "bbr" | "new-reno";
+  /** QUIC multipath and NAT traversal are offered, as iroh does. Off, there is one path and it does not move. */
+  readonly multipath: boolean;
+}
+
+export const defaultTransportOptions: TransportOptions = {
+  idleTimeoutMs: 30_000,
+  keepAliveIntervalMs: 5_000,
+  maxBidirectionalStreams: 1_000,
+  maxUnidirectionalStreams: 100,
+  streamReceiveWindow: 1_250_000,
+  receiveWindow: 16_000_000,
+  sendWindow: 10_000_000,
+  datagramReceiveBuffer: 1_250_000,
+  datagramSendBuffer: 1_048_576,
+  initialMtu: 1_200,
+  maxMtu: 1_452,
+  congestionControl: "cubic",
+  multipath: true,
+};
+
+/** What protects a listening endpoint from floods of first packets. See {@link defaultIncomingLimits}. */
+export interface IncomingLimits {
+  /** Handshakes in progress at once; a first packet above it is refused with CONNECTION_REFUSED. */
+  readonly maxHandshakes: number;
+  /** Handshakes in progress from which on a client must prove its address first (Retry, RFC 9000 §8.1.2). 0: always. */
+  readonly retryAbove: number;
+  /** Connections at once, handshakes included; a first packet above it is refused. */
+  readonly maxConnections: number;
+  /** A handshake that is not done after this long is dropped. Milliseconds. */
+  readonly handshakeTimeoutMs: number;
+}
+
+export const defaultIncomingLimits: IncomingLimits = {
+  maxHandshakes: 1_000,
+  retryAbove: 100,
+  maxConnections: 20_000,
+  handshakeTimeoutMs: 10_000,
+};
+
+export interface EngineOptions {
+  readonly credentials: Credentials;
+  /** ALPNs that incoming connections may choose from, most wanted first. Empty: no incoming connections. */
+  readonly alpns: readonly string[];
+  readonly transport?: Partial<TransportOptions>;
+  readonly incoming?: Partial<IncomingLimits>;
+  /** Gets NSS key log lines (SSLKEYLOGFILE format) without line ends, for decrypting captures. */
+  readonly keyLog?: (line: string) => void;
+  readonly platform: Platform;
+  /**
+   * Puts bytes on the network. `bytes` is borrowed for the time of the call. When it is longer than `segmentSize` it
+   * holds several datagrams of that size, the last one possibly shorter. Must not throw and must not call the engine.
+   */
+  readonly transmit: (to: SocketAddress, bytes: Uint8Array, segmentSize: number) => void;
+  readonly handler: EndpointHandler;
+}
+
+/** A kind of engine. */
+export interface Engine {
+  readonly name: string;
+  createEndpoint(options: EngineOptions): EngineEndpoint;
+}
+
+export interface EndpointHandler {
+  /**
+   * A connection was dialed by a peer; its handshake has begun. The handler sets `connection.handler` before it returns.
+   * Nothing is known of the peer until `connected`.
+   */
+  incoming(connection: EngineConnection): void;
+  /** The engine is broken beyond repair. Its connections were closed with an `engine-failed` cause just before. */
+  failed(error: EngineError): void;
+}
+
+export interface EngineConnectOptions {
+  readonly remote: SocketAddress;
+  /** Whom we mean to reach: the handshake fails when the other side cannot prove this key. Ed25519, 32 bytes. */
+  readonly remotePublicKey: Uint8Array;
+  /** Offered protocols, most wanted first; the peer chooses one of them. */
+  readonly alpns: readonly string[];
+  /** Replaces the endpoint's options for this connection. */
+  readonly transport?: Partial<TransportOptions>;
+  /**
+   * Streams and datagrams may be opened before the handshake is done, when an earlier session is remembered (0-RTT).
+   * What is sent so can be replayed by an attacker. Default false.
+   */
+  readonly earlyData?: boolean;
+  readonly handler: ConnectionHandler;
+}
+
+export interface EngineEndpoint {
+  /** Starts a handshake. Throws {@link EngineError} when the options cannot work; network failures go to the handler. */
+  connect(options: EngineConnectOptions): EngineConnection;
+  /** ALPNs for connections to come; those that exist are not touched. */
+  setAlpns(alpns: readonly string[]): void;
+  /** Takes a datagram off the network. `bytes` is borrowed for the time of the call. Never throws. */
+  receive(from: SocketAddress, bytes: Uint8Array): void;
+  /** Sends what is waiting now instead of at the end of the turn. */
+  flush(): void;
+  stats(): EndpointStats;
+  /**
+   * Frees everything at once. Close connections first: those left get no CONNECTION_CLOSE and no more events.
+   * Idempotent; every other call afterwards throws.
+   */
+  destroy(): void;
+}
+
+export interface EndpointStats {
+  /** Connections, handshakes and those that drain included. */
+  readonly connections: number;
+  readonly handshakes: number;
+  /** Handshakes refused by a limit, and Retry packets sent, since the start. */
+  readonly refused: number;
+  readonly retried: number;
+  /** Size of the engine's own memory in bytes (of the WebAssembly instance, where there is one). */
+  readonly memoryBytes: number;
+}
+
+/** What is known when a handshake is done. */
+export interface ConnectedInfo {
+  readonly alpn: string;
+  /** Ed25519, 32 bytes, proven by the handshake. */
+  readonly remotePublicKey: Uint8Array;
+  /** What came of early data: not tried, taken by the peer, or refused (then the early streams never existed). */
+  readonly earlyData: "none" | "accepted" | "rejected";
+}
+
+/** Why a connection ended. */
+export type CloseCause =
+  /** Closed by an application: `code` is its own. */
+  | {
+      readonly type: "application";
+      readonly origin: "local" | "peer";
+      readonly code: bigint;
+      readonly reason: string;
+    }
+  /** Closed by QUIC itself (RFC 9000 §20.1); 0x1xx are TLS alerts (RFC 9001 §4.8). */
+  | {
+      readonly type: "transport";
+      readonly origin: "local" | "peer";
+      readonly code: bigint;
+      readonly reason: string;
+    }
+  /** Nothing arrived for the idle timeout, or the handshake took too long. */
+  | { readonly type: "timeout"; readonly handshaking: boolean }
+  /** The peer has no memory of this connection (stateless reset, RFC 9000 §10.3). */
+  | { readonly type: "reset" }
+  | { readonly type: "version-mismatch" }
+  /** The engine broke; the endpoint is gone with all its connections. */
+  | { readonly type: "engine-failed"; readonly reason: string };
+
+/** Calls come in this order: `connected` at most once, `closed` exactly once and last, the others between. */
+export interface ConnectionHandler {
+  /** The handshake is done and the peer's key proven. (For a server, the peer may still find fault with us.) */
+  connected(info: ConnectedInfo): void;
+  /** The peer opened a stream. The handler sets `stream.handler` before it returns. */
+  streamOpened(stream: EngineStream): void;
+  /** After `openStream` returned undefined: it is worth another try. */
+  streamsAvailable(direction: StreamDirection): void;
+  /** A QUIC datagram (RFC 9221); the handler owns `bytes`. */
+  datagram(bytes: Uint8Array): void;
+  /** After `sendDatagram` returned "blocked": there is room again. */
+  datagramsWritable(): void;
+  /** A path was opened, validated, lost, or another one carries the data now. See `paths()`. */
+  pathsChanged(): void;
+  closed(cause: CloseCause): void;
+}
+
+export interface EngineConnection {
+  handler: ConnectionHandler;
+  readonly role: Role;
+  /** Where the peer's packets come from, on the path in use. */
+  readonly remoteAddress: SocketAddress;
+  /** Undefined when the peer allows no more streams now: wait for `streamsAvailable`. */
+  openStream(direction: StreamDirection): EngineStream | undefined;
+  /** Largest datagram that can be sent now, in bytes; undefined when the peer takes none. */
+  readonly maxDatagramSize: number | undefined;
+  /** "blocked": the send buffer is full, wait for `datagramsWritable`. "too-large" also when the peer takes none. */
+  sendDatagram(bytes: Uint8Array): "sent" | "blocked" | "too-large";
+  /**
+   * Ends the connection with an application code. Stream data that has not been delivered is lost; `closed` is called,
+   * also here. Idempotent.
+   */
+  close(code: bigint, reason: string): void;
+  /** Asks the peer for a sign of life: an ack-eliciting packet. */
+  ping(): void;
+  /** Changes `keepAliveIntervalMs` of this connection; 0 turns it off. */
+  setKeepAlive(intervalMs: number): void;
+  /** RFC 8446 §7.5; throws {@link EngineError} before `connected`. */
+  exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array;
+  stats(): ConnectionStats;
+  paths(): PathInfo[];
+}
+
+export interface ConnectionStats {
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly datagramsSent: number;
+  readonly datagramsReceived: number;
+  readonly packetsLost: number;
+  /** Of the path in use, milliseconds. */
+  readonly rttMs: number;
+  readonly congestionWindow: number;
+  readonly mtu: number;
+}
+
+export interface PathInfo {
+  readonly id: number;
+  readonly remote: SocketAddress;
+  /** True for the path that carries data. */
+  readonly active: boolean;
+  readonly rttMs: number;
+  readonly mtu: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly packetsLost: number;
+}
+
+/**
+ * What has become of the receiving half.
+ * "open": more may come. "finished": all was read. "reset": the peer gave up, see `resetCode`. "stopped": we did.
+ * "none": a unidirectional stream of ours.
+ */
+export type ReceiveState = "open" | "finished" | "reset" | "stopped" | "none";
+
+export interface StreamHandler {
+  /** There is data to read, or `receiveState` has changed. Called again only after `read` has returned undefined. */
+  readable(): void;
+  /** After `write` took less than it was given: there is room again. */
+  writable(): void;
+  /** The peer asked us to stop sending (STOP_SENDING). The sending half is over. */
+  stopped(code: bigint): void;
+  /** The peer has acknowledged everything up to the FIN that we sent. */
+  acknowledged(): void;
+  /** The connection ended before the stream did; no more calls. Comes before the connection's `closed`. */
+  connectionClosed(cause: CloseCause): void;
+}
+
+/**
+ * A stream. A half that is over gives back its credit at once; the stream is gone when both are.
+ * Dropping the object does not end the stream: finish, reset and stop do.
+ */
+export interface EngineStream {
+  handler: StreamHandler;
+  readonly id: number;
+  readonly direction: StreamDirection;
+  readonly initiator: "local" | "peer";
+  /**
+   * Copies as much of `bytes` as flow control and the send window take, and returns how much that was. Less than all:
+   * wait for `writable`. With `fin`, finishes the stream when all was taken. Throws {@link EngineError} when the
+   * sending half is over.
+   */
+  write(bytes: Uint8Array, fin?: boolean): number;
+  /** No more will be written. Idempotent; does nothing when the half is over. */
+  finish(): void;
+  /** Gives up the sending half; what was not delivered is lost. Does nothing when the half is over. */
+  reset(code: bigint): void;
+  /** Tells the peer that we read no further, and throws away what is there. Does nothing when the half is over. */
+  stop(code: bigint): void;
+  /**
+   * The next bytes in order, at most `maxBytes` (default 64 KiB); the caller owns them. Undefined when nothing is there
+   * now: `receiveState` says whether more can come, and `readable` will be called if so.
+   */
+  read(maxBytes?: number): Uint8Array | undefined;
+  readonly receiveState: ReceiveState;
+  /** Set when `receiveState` is "reset". */
+  readonly resetCode: bigint | undefined;
+  /** Streams with higher numbers send first. Default 0. */
+  setPriority(priority: number): void;
+}
+
+export type EngineErrorCode =
+  /** The endpoint or connection is closed. */
+  | "closed"
+  /** The sending half was finished, reset, or stopped by the peer. */
+  | "stream-ended"
+  /** The options cannot work. */
+  | "invalid-options"
+  /** A call that needs a finished handshake came too early. */
+  | "not-connected"
+  /** The engine broke. */
+  | "engine-failed";
+
+/** What an engine throws, and what `failed` gets. */
+export class EngineError extends Error {
+  override readonly name = "EngineError";
+  readonly code: EngineErrorCode;
+
+  constructor(code: EngineErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
