@@ -1,7 +1,7 @@
 import { maxVarint, varintLength } from "./varint.ts";
 
 /**
- * Builds a byte string. Grows by itself; integers are big-endian.
+ * Builds a byte string. Grows by itself; integers are big-endian, and of one that is too large the low bits are written.
  */
 export class ByteWriter {
   #buffer: Uint8Array;
@@ -24,11 +24,19 @@ export class ByteWriter {
   }
 
   u16(value: number): this {
-    return this.u8(value >>> 8).u8(value);
+    this.#reserve(2);
+    this.#buffer[this.#length++] = value >>> 8;
+    this.#buffer[this.#length++] = value;
+    return this;
   }
 
   u32(value: number): this {
-    return this.u16(value >>> 16).u16(value);
+    this.#reserve(4);
+    this.#buffer[this.#length++] = value >>> 24;
+    this.#buffer[this.#length++] = value >>> 16;
+    this.#buffer[this.#length++] = value >>> 8;
+    this.#buffer[this.#length++] = value;
+    return this;
   }
 
   u64(value: bigint): this {
@@ -62,11 +70,11 @@ export class ByteWriter {
       case 4:
         return this.u32(value | 0x8000_0000);
       case 8:
-        return this.u32((Math.floor(value / 0x1_0000_0000) | 0xc000_0000) >>> 0).u32(value >>> 0);
+        return this.u32(Math.floor(value / 0x1_0000_0000) | 0xc000_0000).u32(value >>> 0);
     }
   }
 
-  /** What was written: a view that stays valid, but is overwritten by nothing only if the writer is not used on. */
+  /** A view of what was written. It keeps its content unless `clear` is called and more is written. */
   finish(): Uint8Array {
     return this.#buffer.subarray(0, this.#length);
   }

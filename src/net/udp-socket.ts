@@ -1,0 +1,159 @@
+import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
+import type { BindSocket, DatagramSocket, DatagramSocketHandler } from "./datagram-socket.ts";
+
+/** Asked of the kernel, which may grant less: a turn of the event loop must not overflow it. Bytes. */
+const kernelBuffer = 4 << 20;
+/** Senders remembered so that their addresses are parsed once. */
+const maxRemembered = 4_096;
+
+/**
+ * Binds UDP sockets with node:dgram, one for each address. An IPv6 socket takes IPv6 alone. Where a port is 0 the second
+ * family first tries the port that the first one got, so that one number does for both.
+ *
+ * An IPv6 address that stands beside an IPv4 one is optional: a machine without IPv6 binds the other alone.
+ */
+export const bindUdp: BindSocket = async (addresses, handler) => {
+  const bound: Bound[] = [];
+  try {
+    for (const address of addresses) {
+      const optional = address.family === 6 && bound.some((other) => other.address.family === 4);
+      const samePort = address.port === 0 ? bound[0]?.address.port : undefined;
+      const socket = await bindFirst(address, samePort, optional);
+      if (socket !== undefined) {
+        bound.push(socket);
+      }
+    }
+  } catch (error) {
+    await Promise.all(bound.map(({ socket }) => closeSocket(socket)));
+    throw error;
+  }
+  return new UdpSocket(bound, handler);
+};
+
+interface Bound {
+  readonly socket: Socket;
+  readonly address: SocketAddress;
+}
+
+async function bindFirst(
+  address: SocketAddress,
+  wantedPort: number | undefined,
+  optional: boolean,
+): Promise<Bound | undefined> {
+  if (wantedPort !== undefined) {
+    try {
+      return await bindOne({ ...address, port: wantedPort });
+    } catch {
+      // Taken by another program in this family; any other port will do.
+    }
+  }
+  try {
+    return await bindOne(address);
+  } catch (error) {
+    if (optional) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function bindOne(address: SocketAddress): Promise<Bound> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket({
+      type: address.family === 4 ? "udp4" : "udp6",
+      ipv6Only: address.family === 6,
+      recvBufferSize: kernelBuffer,
+      sendBufferSize: kernelBuffer,
+      // All our addresses are literal: answering at once saves a turn of the event loop per datagram.
+      lookup: (host, _options, callback) => callback(null, host, address.family),
+    });
+    const failed = (error: Error): void => {
+      socket.close();
+      reject(error);
+    };
+    socket.once("error", failed);
+    socket.bind({ address: address.host, port: address.port, exclusive: true }, () => {
+      socket.off("error", failed);
+      socket.unref();
+      resolve({ socket, address: socketAddress(address.host, socket.address().port) });
+    });
+  });
+}
+
+class UdpSocket implements DatagramSocket {
+  readonly localAddresses: readonly SocketAddress[];
+  readonly #ipv4: Socket | undefined;
+  readonly #ipv6: Socket | undefined;
+  readonly #all: readonly Socket[];
+  #closing: Promise<void> | undefined;
+
+  constructor(bound: readonly Bound[], handler: DatagramSocketHandler) {
+    this.localAddresses = bound.map(({ address }) => address);
+    this.#all = bound.map(({ socket }) => socket);
+    this.#ipv4 = bound.find(({ address }) => address.family === 4)?.socket;
+    this.#ipv6 = bound.find(({ address }) => address.family === 6)?.socket;
+    for (const { socket } of bound) {
+      const senders = new RememberedSenders();
+      socket.on("message", (bytes, info) => handler.datagram(senders.get(info), bytes));
+      socket.on("error", (error) => handler.failed(error));
+    }
+  }
+
+  send(to: SocketAddress, bytes: Uint8Array, segmentSize: number): void {
+    const socket = to.family === 4 ? this.#ipv4 : this.#ipv6;
+    if (socket === undefined || this.#closing !== undefined) {
+      return;
+    }
+    // The kernel may take a datagram after this call returns, so one copy of the whole batch it has to be.
+    const copy = Buffer.from(bytes);
+    for (let offset = 0; offset < copy.length; offset += segmentSize) {
+      const length = Math.min(segmentSize, copy.length - offset);
+      socket.send(copy, offset, length, to.port, to.host, ignoreLoss);
+    }
+  }
+
+  setRef(ref: boolean): void {
+    if (this.#closing === undefined) {
+      for (const socket of this.#all) {
+        ref ? socket.ref() : socket.unref();
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= Promise.all(this.#all.map(closeSocket)).then(() => undefined);
+    return this.#closing;
+  }
+}
+
+/** From what dgram tells of a sender to an address object, the same one each time. */
+class RememberedSenders {
+  readonly #known = new Map<string, SocketAddress>();
+  #last: SocketAddress | undefined;
+
+  get(info: RemoteInfo): SocketAddress {
+    const last = this.#last;
+    if (last !== undefined && last.port === info.port && last.host === info.address) {
+      return last;
+    }
+    const key = `${info.port} ${info.address}`;
+    let address = this.#known.get(key);
+    if (address === undefined) {
+      if (this.#known.size >= maxRemembered) {
+        this.#known.clear();
+      }
+      address = socketAddress(info.address.replace(/%.*$/, ""), info.port);
+      this.#known.set(key, address);
+    }
+    this.#last = address;
+    return address;
+  }
+}
+
+/** QUIC takes care of loss, and an unreachable network shows as a timeout. */
+function ignoreLoss(): void {}
+
+function closeSocket(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.close(() => resolve()));
+}
