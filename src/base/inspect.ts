@@ -1,2 +1,14 @@
-/** The method by which a class says how `console.log` and `util.inspect` show it. The same symbol in every runtime. */
-export const inspect: unique symbol = Symbol.for("nodejs.util.inspect.custom");
+/**
+ * Says how `console.log` and `util.inspect` show the objects of a class. For a static block: TypeScript cannot put a
+ * method with this symbol for a name into declarations.
+ */
+export function showAs<T extends object>(
+  type: { readonly prototype: T },
+  show: (value: T) => string,
+): void {
+  Object.defineProperty(type.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+    value(this: T): string {
+      return show(this);
+    },
+  });
+}

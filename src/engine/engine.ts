@@ -104,6 +104,11 @@ export interface EngineOptions {
    */
   readonly transmit: (to: SocketAddress, bytes: Uint8Array, segmentSize: number) => void;
   readonly handler: EndpointHandler;
+  /**
+   * Gets what a handler of ours has thrown. The connection concerned is closed with application code 1; the others and
+   * the event loop never notice. Without this, the close is all there is to see.
+   */
+  readonly handlerError?: (error: unknown) => void;
 }
 
 /** A kind of engine. */

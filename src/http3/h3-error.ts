@@ -1,4 +1,6 @@
-/** Error codes of HTTP/3 (RFC 9114 §8.1) and QPACK (RFC 9204 §6). */
+import { Qpack } from "./qpack/qpack-error.ts";
+
+/** Error codes of HTTP/3 (RFC 9114 §8.1). Those of QPACK are in `qpack/qpack-error.ts`. */
 export const H3 = {
   NO_ERROR: 0x100n,
   GENERAL_PROTOCOL_ERROR: 0x101n,
@@ -17,9 +19,6 @@ export const H3 = {
   MESSAGE_ERROR: 0x10en,
   CONNECT_ERROR: 0x10fn,
   VERSION_FALLBACK: 0x110n,
-  QPACK_DECOMPRESSION_FAILED: 0x200n,
-  QPACK_ENCODER_STREAM_ERROR: 0x201n,
-  QPACK_DECODER_STREAM_ERROR: 0x202n,
 } as const;
 
 export interface H3ErrorOptions {
@@ -38,7 +37,7 @@ export interface H3ErrorOptions {
 /** An HTTP/3 message or connection failed. */
 export class H3Error extends Error {
   override readonly name = "H3Error";
-  /** One of {@link H3}, or whatever number the peer sent. */
+  /** One of {@link H3} or of QPACK's, or whatever number the peer sent. */
   readonly code: bigint;
   readonly scope: "stream" | "connection";
   readonly origin: "local" | "peer";
@@ -51,4 +50,29 @@ export class H3Error extends Error {
     this.origin = options.origin;
     this.unprocessed = options.unprocessed ?? false;
   }
+}
+
+/** The peer broke the rules in a way that ends the connection (RFC 9114 §8). */
+export function connectionError(code: bigint, message: string): H3Error {
+  return new H3Error(code, message, { scope: "connection", origin: "local" });
+}
+
+/** The peer broke the rules in a way that ends one stream (RFC 9114 §8). */
+export function streamError(code: bigint, message: string): H3Error {
+  return new H3Error(code, message, { scope: "stream", origin: "local" });
+}
+
+/** How an error code reads in a message: `H3_NO_ERROR`, or the number when the code is unknown. */
+export function errorCodeName(code: bigint): string {
+  for (const [name, value] of Object.entries(H3)) {
+    if (value === code) {
+      return `H3_${name}`;
+    }
+  }
+  for (const [name, value] of Object.entries(Qpack)) {
+    if (value === code) {
+      return `QPACK_${name}`;
+    }
+  }
+  return `0x${code.toString(16)}`;
 }

@@ -1,25 +1,35 @@
-// PLACEHOLDER of the public face, to be filled in: what rpc/ builds on.
-import type { CloseCause, EngineConnection, Role } from "../engine/engine.ts";
-import type { FieldSection } from "./field-section.ts";
-import type { MessageHandler, RequestStream } from "./request-stream.ts";
-
-/** Limits on what a peer can make us hold or do. */
-export interface Http3Limits {
-  /** Largest field section that we accept, counted as in RFC 9114 §4.2.2. Default 64 KiB; advertised in SETTINGS. */
-  readonly maxFieldSectionSize: number;
-  /** QPACK dynamic table that the peer may fill at our side, bytes. Default 4096. */
-  readonly qpackMaxTableCapacity: number;
-  /** Streams that may wait for QPACK inserts. Default 16. */
-  readonly qpackBlockedStreams: number;
-  /** A request or response head must be complete this long after its first byte. Milliseconds. Default 10_000. */
-  readonly headersTimeoutMs: number;
-  /** Streams reset by the peer before their answer within `resetWindowMs` that end the connection with H3_EXCESSIVE_LOAD. */
-  readonly maxResets: number;
-}
+import { deferred } from "../base/deferred.ts";
+import type { Platform, Timer } from "../base/platform.ts";
+import type {
+  CloseCause,
+  ConnectionHandler,
+  EngineConnection,
+  EngineStream,
+  Role,
+  StreamDirection,
+} from "../engine/engine.ts";
+import { EngineStreamPort } from "./engine-stream-port.ts";
+import { H3 } from "./h3-error.ts";
+import { Http3Core } from "./http3-core.ts";
+import type { Http3Limits } from "./http3-limits.ts";
+import { KeepAlive } from "./keep-alive.ts";
+import type { FieldSection } from "./qpack/field.ts";
+import type { MessageHandler, RequestStream, SendHeadersOptions } from "./request-stream.ts";
+import type { Settings } from "./settings.ts";
+import type { StreamCore, StreamPort } from "./stream-port.ts";
 
 export interface Http3ConnectionOptions {
   readonly role: Role;
+  /** Clock and timers. */
+  readonly platform: Platform;
   readonly limits?: Partial<Http3Limits>;
+  /**
+   * The connection is kept alive at this interval while requests are open. Milliseconds, 0 never. Default 5_000: well
+   * below the usual idle timeout of 30 s, so that a peer that is gone is noticed.
+   */
+  readonly keepAliveMs?: number;
+  /** "active": keep alive only while requests are open. "always": also between them. Default "active". */
+  readonly keepAlive?: "active" | "always";
   /** A request arrived (its header section is complete). Returns its handler; `headers` is called on it right after. */
   readonly onRequest?: (stream: RequestStream) => MessageHandler;
   /** The peer is going away: no new requests will be processed on this connection (RFC 9114 §5.2). */
@@ -28,26 +38,189 @@ export interface Http3ConnectionOptions {
   readonly onClosed?: (cause: CloseCause) => void;
 }
 
-/** HTTP/3 (RFC 9114) on a QUIC connection. */
-export declare class Http3Connection {
-  constructor(connection: EngineConnection, options: Http3ConnectionOptions);
+/**
+ * HTTP/3 (RFC 9114) on a QUIC connection. Takes the connection over: sets its `handler`, and closes it in the end. The
+ * rules of the protocol are in {@link Http3Core}; here are the engine, the timers and the promises.
+ */
+export class Http3Connection {
+  readonly #connection: EngineConnection;
+  readonly #options: Http3ConnectionOptions;
+  readonly #core: Http3Core;
+  readonly #keepAlive: KeepAlive;
+  #timer: { readonly timer: Timer; readonly at: number } | undefined;
+  #shutdown: { readonly promise: Promise<void>; readonly done: () => void } | undefined;
+  #closed = false;
+
+  /** The connection may still be in its handshake, as long as no stream was opened on it. */
+  constructor(connection: EngineConnection, options: Http3ConnectionOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    const { platform, keepAliveMs = 5_000, keepAlive = "active" } = options;
+    this.#keepAlive = new KeepAlive(
+      { intervalMs: keepAliveMs, always: keepAlive === "always" },
+      (intervalMs) => connection.setKeepAlive(intervalMs),
+    );
+    this.#core = new Http3Core(options, {
+      openStream: (direction, core) => this.#openStream(direction, core),
+      close: (code, reason) => connection.close(code, reason),
+      now: () => platform.now(),
+      soon: (callback) => queueMicrotask(callback),
+      wakeAt: (time) => this.#wakeAt(time),
+      activeChanged: (active) => this.#activeChanged(active),
+      goaway: () => options.onGoaway?.(),
+      drained: () => this.#drained(),
+    });
+    connection.handler = this.#handler();
+    this.#core.start();
+  }
+
+  /** Requests that are open or waiting, both directions. */
+  get activeRequests(): number {
+    return this.#core.activeRequests;
+  }
+
+  /** Requests that wait for the peer to allow another stream. */
+  get queuedRequests(): number {
+    return this.#core.queuedRequests;
+  }
+
+  /** "open", "draining" (GOAWAY sent or received: no new requests), or "closed". */
+  get state(): "open" | "draining" | "closed" {
+    return this.#core.state;
+  }
+
+  /** What the peer's SETTINGS say, or the initial values as long as they have not arrived (RFC 9114 §7.2.4.2). */
+  get peerSettings(): Settings {
+    return this.#core.peerSettings;
+  }
+
   /**
    * Sends a request. Never throws for lack of streams: above the peer's stream limit the request waits its turn, and
-   * `cancel` takes it out of the queue. Failures go to `handler.failed`.
+   * `cancel` takes it out of the queue. Failures go to `handler.failed`, never before this call has returned. Throws
+   * TypeError when the header section is not valid (RFC 9114 §4.2, §4.3), or this side is a server.
    */
   request(
     fields: FieldSection,
     handler: MessageHandler,
-    options?: { end?: boolean },
-  ): RequestStream;
-  /** Requests that are open or waiting, both directions. */
-  readonly activeRequests: number;
-  /** Requests that wait for the peer to allow another stream. */
-  readonly queuedRequests: number;
-  /** "open", "draining" (GOAWAY sent or received: no new requests), or "closed". */
-  readonly state: "open" | "draining" | "closed";
-  /** Sends GOAWAY, lets running requests end, then closes with H3_NO_ERROR; at the latest after `timeoutMs`. */
-  shutdown(options: { timeoutMs: number }): Promise<void>;
-  /** Closes now with an H3 code; running requests fail. */
-  close(code: bigint, reason: string): void;
+    options?: SendHeadersOptions,
+  ): RequestStream {
+    return this.#core.request(fields, handler, options);
+  }
+
+  /**
+   * Sends GOAWAY, lets running requests end, waiting ones too, then closes with H3_NO_ERROR; at the latest after
+   * `timeoutMs`. Resolves when the connection is over. Idempotent: the first timeout counts.
+   */
+  shutdown(options: { timeoutMs: number }): Promise<void> {
+    if (this.#shutdown === undefined) {
+      const { promise, resolve } = deferred<void>();
+      const { platform } = this.#options;
+      const timer = platform.setTimer(options.timeoutMs, () => this.close(H3.NO_ERROR, ""));
+      this.#shutdown = {
+        promise,
+        done: () => {
+          platform.clearTimer(timer);
+          resolve();
+        },
+      };
+      if (this.#closed) {
+        this.#shutdown.done();
+      } else {
+        this.#core.goaway();
+      }
+    }
+    return this.#shutdown.promise;
+  }
+
+  /** Closes now with an H3 code; running requests fail. Idempotent. */
+  close(code: bigint, reason: string): void {
+    this.#core.close(code, reason);
+  }
+
+  #handler(): ConnectionHandler {
+    const core = this.#core;
+    return {
+      connected: () => {
+        core.streamsAvailable("unidirectional");
+        core.streamsAvailable("bidirectional");
+      },
+      streamOpened: (stream) => {
+        new EngineStreamPort(stream, (port) => core.accept(stream.direction, port));
+      },
+      streamsAvailable: (direction) => core.streamsAvailable(direction),
+      datagram: () => {},
+      datagramsWritable: () => {},
+      pathsChanged: () => {},
+      closed: (cause) => this.#connectionClosed(cause),
+    };
+  }
+
+  #openStream(direction: StreamDirection, core: StreamCore): StreamPort | undefined {
+    if (this.#closed) {
+      return undefined;
+    }
+    let stream: EngineStream | undefined;
+    try {
+      stream = this.#connection.openStream(direction);
+    } catch (error) {
+      // Closed, but we have not been told yet.
+      if (error instanceof Error && error.name === "EngineError") {
+        return undefined;
+      }
+      throw error;
+    }
+    return stream === undefined ? undefined : new EngineStreamPort(stream, () => core);
+  }
+
+  #connectionClosed(cause: CloseCause): void {
+    this.#closed = true;
+    if (this.#timer !== undefined) {
+      this.#options.platform.clearTimer(this.#timer.timer);
+      this.#timer = undefined;
+    }
+    this.#core.closed(cause);
+    this.#shutdown?.done();
+    this.#options.onClosed?.(cause);
+  }
+
+  #activeChanged(active: boolean): void {
+    if (!this.#closed) {
+      this.#keepAlive.activeChanged(active, this.#options.platform.now());
+      this.#wakeForKeepAlive();
+    }
+  }
+
+  #drained(): void {
+    if (this.#shutdown !== undefined) {
+      this.close(H3.NO_ERROR, "");
+    }
+  }
+
+  #wakeForKeepAlive(): void {
+    const next = this.#keepAlive.nextTimeout();
+    if (next !== undefined) {
+      this.#wakeAt(next);
+    }
+  }
+
+  /** One timer for all: it may fire early, then it is set anew. */
+  #wakeAt(time: number): void {
+    if (this.#closed || (this.#timer !== undefined && this.#timer.at <= time)) {
+      return;
+    }
+    const { platform } = this.#options;
+    if (this.#timer !== undefined) {
+      platform.clearTimer(this.#timer.timer);
+    }
+    const delayMs = Math.max(0, time - platform.now());
+    this.#timer = { at: time, timer: platform.setTimer(delayMs, () => this.#wake()) };
+  }
+
+  #wake(): void {
+    this.#timer = undefined;
+    const now = this.#options.platform.now();
+    this.#keepAlive.handleTimeout(now);
+    this.#core.handleTimeout(now);
+    this.#wakeForKeepAlive();
+  }
 }

@@ -1,8 +1,8 @@
 // One request and its response, seen from either side. The client sends the request and its handler gets the response;
 // on a server it is the other way round.
 
-import type { FieldSection } from "./field-section.ts";
 import type { H3Error } from "./h3-error.ts";
+import type { FieldSection } from "./qpack/field.ts";
 
 /**
  * Gets what the peer sends, in the order of the wire. After `end` or `failed` nothing more comes.
@@ -29,26 +29,42 @@ export interface MessageHandler {
   stopped(code: bigint): void;
 }
 
+/** How a header section is sent. */
+export interface SendHeadersOptions {
+  /** The message has no content beyond `content`, and no trailers. Default false. */
+  readonly end?: boolean;
+  /** The first piece of content, as with `sendData`; small ones leave with the header section in one write. */
+  readonly content?: Uint8Array;
+}
+
 export interface RequestStream {
   handler: MessageHandler;
-  /** The QUIC stream id. */
+  /** The QUIC stream id; -1 as long as the request waits for a stream. */
   readonly id: number;
-  /** The header section; on a server also interim ones. With `end`, the message has no content and no trailers. */
-  sendHeaders(fields: FieldSection, options?: { end?: boolean }): void;
+  /**
+   * The header section; on a server also interim ones (1xx), before the final one. Throws TypeError when it is not a
+   * valid one (RFC 9114 §4.2, §4.3) or comes at the wrong time. A section above the peer's SETTINGS_MAX_FIELD_SECTION_SIZE
+   * is not sent: the message fails with H3_EXCESSIVE_LOAD, scope "stream", origin "local".
+   */
+  sendHeaders(fields: FieldSection, options?: SendHeadersOptions): void;
   /**
    * Content. The stream owns `bytes` from now on and must not find them changed. Everything is taken, whatever the
-   * window; false means: wait for `writable` before sending more.
+   * window; false means: wait for `writable` before sending more. What is sent after the sending half is over (cancelled,
+   * stopped, failed) is dropped, and the answer is true.
    */
   sendData(bytes: Uint8Array, options?: { end?: boolean }): boolean;
-  /** A trailer section; ends the message. */
+  /** A trailer section; ends the message. Throws TypeError when it is not a valid one. */
   sendTrailers(fields: FieldSection): void;
   /** Ends the message. */
   end(): void;
   /** Holds back `data` and what follows it; the peer is stopped by flow control. */
   pause(): void;
   resume(): void;
-  /** Abandons both directions with an H3 error code (RFC 9114 §4.1.1). Does nothing when both are over. No more handler calls. */
+  /**
+   * Abandons both directions with an H3 error code (RFC 9114 §4.1.1); takes a waiting request out of the queue. Does
+   * nothing when both are over. No more handler calls.
+   */
   cancel(code: bigint): void;
-  /** Reads no further but goes on sending: a server that answers early uses H3_NO_ERROR (RFC 9114 §4.1). */
+  /** Reads no further but goes on sending: a server that answers early uses H3_NO_ERROR (RFC 9114 §4.1). No more `data`, `trailers`, `end`. */
   stopReceiving(code: bigint): void;
 }

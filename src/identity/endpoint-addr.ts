@@ -1,4 +1,4 @@
-import { inspect } from "../base/inspect.ts";
+import { showAs } from "../base/inspect.ts";
 import type { SocketAddress } from "../base/socket-address.ts";
 import { type EndpointAddrJson, transportAddrFromJson, transportAddrToJson } from "./addr-json.ts";
 import { EndpointId } from "./endpoint-id.ts";
@@ -21,26 +21,36 @@ export interface EndpointAddrInit {
 
 /** A peer's id with the ways to reach it that are known. Immutable. */
 export class EndpointAddr {
+  static {
+    showAs(EndpointAddr, (addr) => `EndpointAddr(${addr})`);
+  }
+
   readonly id: EndpointId;
   /** In iroh's order, without duplicates: relays, IPv4, IPv6, custom. */
   readonly addrs: readonly TransportAddr[];
   readonly #keys: readonly string[];
 
-  private constructor(id: EndpointId, addrs: readonly TransportAddr[]) {
+  /**
+   * @param addrs in any order; equal ones count once
+   * @throws IdentityError `invalid-address` for an address that is out of range
+   */
+  constructor(id: EndpointId, addrs: Iterable<TransportAddr> = []) {
     this.id = id;
-    const byKey = new Map(addrs.map((addr) => [transportAddrKey(addr), addr]));
+    const byKey = new Map<string, TransportAddr>();
+    for (const addr of addrs) {
+      const normal = normalTransportAddr(addr);
+      byKey.set(transportAddrKey(normal), normal);
+    }
     this.#keys = [...byKey.keys()].sort();
     this.addrs = Object.freeze(this.#keys.flatMap((key) => byKey.get(key) ?? []));
     Object.freeze(this);
   }
 
-  /** Throws {@link IdentityError} `invalid-id` or `invalid-address`. */
+  /** Like the constructor, but parses texts. Throws {@link IdentityError} `invalid-id` or `invalid-address`. */
   static from({ id, addrs = [] }: EndpointAddrInit): EndpointAddr {
     return new EndpointAddr(
       typeof id === "string" ? EndpointId.parse(id) : id,
-      Array.from(addrs, (addr) =>
-        typeof addr === "string" ? parseTransportAddr(addr) : normalTransportAddr(addr),
-      ),
+      Array.from(addrs, (addr) => (typeof addr === "string" ? parseTransportAddr(addr) : addr)),
     );
   }
 
@@ -95,9 +105,5 @@ export class EndpointAddr {
   /** As iroh writes it in JSON: `{"id":"<hex>","addrs":[{"Relay":"…"},{"Ip":"…"}]}`. */
   toJSON(): EndpointAddrJson {
     return { id: this.id.toString(), addrs: this.addrs.map(transportAddrToJson) };
-  }
-
-  [inspect](): string {
-    return `EndpointAddr(${this.toString()})`;
   }
 }

@@ -1,7 +1,7 @@
 import { decodeZ32, encodeBase32, encodeZ32 } from "../base/base32.ts";
 import { EncodingError } from "../base/encoding-error.ts";
 import { decodeHex, encodeHex } from "../base/hex.ts";
-import { inspect } from "../base/inspect.ts";
+import { showAs } from "../base/inspect.ts";
 import { isCurvePoint } from "./curve-point.ts";
 import { IdentityError, quote } from "./identity-error.ts";
 import { base32Length, hexLength, keyLength, parseKeyText } from "./key-text.ts";
@@ -15,6 +15,10 @@ const maxRemembered = 4_096;
  * Two ids of the same peer may be two objects: compare with `equals`, and use `toString()` as key of a Map.
  */
 export class EndpointId {
+  static {
+    showAs(EndpointId, (id) => `EndpointId(${id})`);
+  }
+
   readonly #hex: string;
 
   private constructor(hex: string) {
@@ -96,10 +100,6 @@ export class EndpointId {
 
   toJSON(): string {
     return this.#hex;
-  }
-
-  [inspect](): string {
-    return `EndpointId(${this.#hex})`;
   }
 }
 

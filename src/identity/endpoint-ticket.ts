@@ -1,7 +1,7 @@
 import { decodeBase32, encodeBase32 } from "../base/base32.ts";
 import { UnexpectedEndError } from "../base/byte-reader.ts";
 import { EncodingError } from "../base/encoding-error.ts";
-import { inspect } from "../base/inspect.ts";
+import { showAs } from "../base/inspect.ts";
 import { PostcardError } from "../base/postcard.ts";
 import type { EndpointAddr } from "./endpoint-addr.ts";
 import { IdentityError, quote } from "./identity-error.ts";
@@ -12,6 +12,10 @@ export const ticketPrefix = "endpoint";
 
 /** An {@link EndpointAddr} as one word that can be copied, as iroh writes it: `endpoint` and base32. Immutable. */
 export class EndpointTicket {
+  static {
+    showAs(EndpointTicket, (ticket) => `EndpointTicket(${ticket.addr})`);
+  }
+
   readonly addr: EndpointAddr;
 
   constructor(addr: EndpointAddr) {
@@ -55,10 +59,6 @@ export class EndpointTicket {
   equals(other: EndpointTicket): boolean {
     return this.addr.equals(other.addr);
   }
-
-  [inspect](): string {
-    return `EndpointTicket(${this.addr})`;
-  }
 }
 
 function invalid(text: string, problem: string, cause?: unknown): IdentityError {
@@ -82,6 +82,9 @@ function wrap(error: unknown, text = ""): unknown {
 }
 
 function prefixProblem(text: string): string {
+  if (text === "") {
+    return "it is empty";
+  }
   if (text.trim() !== text) {
     return "remove the white space around it";
   }

@@ -1,6 +1,6 @@
 import { EncodingError } from "../base/encoding-error.ts";
 import { encodeHex } from "../base/hex.ts";
-import { inspect } from "../base/inspect.ts";
+import { showAs } from "../base/inspect.ts";
 import { type Ed25519Key, ed25519Key } from "./ed25519.ts";
 import { EndpointId } from "./endpoint-id.ts";
 import { IdentityError } from "./identity-error.ts";
@@ -29,6 +29,10 @@ export interface SaveKeyOptions {
  * `toPem` and `bytes` give it away.
  */
 export class SecretKey {
+  static {
+    showAs(SecretKey, (key) => key.toString());
+  }
+
   readonly #seed: Uint8Array;
   readonly #key: Ed25519Key;
   /** The id of the peer that has this key. */
@@ -157,10 +161,6 @@ export class SecretKey {
   }
 
   toJSON(): string {
-    return this.toString();
-  }
-
-  [inspect](): string {
     return this.toString();
   }
 

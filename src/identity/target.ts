@@ -19,7 +19,7 @@ export function parseTarget(target: Target): EndpointAddr {
     return target.addr;
   }
   if (target instanceof EndpointId) {
-    return EndpointAddr.from({ id: target });
+    return new EndpointAddr(target);
   }
   if (typeof target !== "string") {
     // Programs in plain JavaScript hand over an argument that was not given.

@@ -67,7 +67,7 @@ export function decodeTicket(bytes: Uint8Array): EndpointAddr {
   while (addrs.length < count) {
     addrs.push(readAddr(reader));
   }
-  return EndpointAddr.from({ id, addrs });
+  return new EndpointAddr(id, addrs);
 }
 
 function readAddr(reader: PostcardReader): TransportAddr {

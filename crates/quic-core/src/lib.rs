@@ -1,0 +1,28 @@
+//! iroh's QUIC, noq-proto, for a host that has neither threads nor a socket to give: WebAssembly behind a C ABI.
+//!
+//! One instance is one endpoint. All that is outside comes in as an argument or through the imports of the `host`
+//! crate: time, randomness, signatures, datagrams. So the same calls with the same answers give the same bytes out.
+//!
+//! Arguments and results that are no numbers lie in memory: in `SCRATCH`, which stays where it is, or in a buffer
+//! whose place a function tells. Numbers are little-endian. Handles of connections and ids of streams are doubles,
+//! application codes are 64-bit integers (BigInt in JavaScript).
+//!
+//! - `exports`, `scratch`: the ABI. `reader`, `writer`, `address`: how data is laid out.
+//! - `core`, `connection`: the endpoint and its connections. `events`, `transmits`: what comes out of a turn.
+//! - `handle`, `deadlines`: bookkeeping. `config`: options.
+//! - `tls`, `raw_key`: who is who. Web certificates would stand beside `raw_key`, and `tls` choose.
+
+mod address;
+mod config;
+mod connection;
+mod core;
+mod deadlines;
+mod events;
+mod exports;
+mod handle;
+mod raw_key;
+mod reader;
+mod scratch;
+mod tls;
+mod transmits;
+mod writer;

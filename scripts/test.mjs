@@ -1,0 +1,148 @@
+// Picks the test files of a suite and hands them to node's own runner, with a limit on how long each may take.
+
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const usage = `Usage: npm test -- [options] [pattern ...]
+       npm run test:slow -- [options] [pattern ...]
+       npm run test:interop -- [options] [pattern ...]
+
+Runs the test files whose path contains one of the patterns; without a pattern, all of the suite.
+
+Suites
+  quick     *.test.ts in src, test and the plugins
+  slow      the files with slow cases: *.slow.test.ts, and those that look at CONNECT_QUIC_TEST,
+            which is set to "slow" for them
+  interop   test/interop: against other implementations; says in its output what it skips and why
+
+Options
+  --name <regexp>      only tests whose name matches
+  --timeout <seconds>  per file, afterwards it is killed and has failed (quick 120, interop 300, slow 1800)
+  --jobs <n>           files at a time (default: one per core; interop and slow: 1)
+  --list               print the files and stop
+  --help
+`;
+
+const suites = {
+  quick: { timeoutSeconds: 120, jobs: availableParallelism(), environment: {} },
+  slow: { timeoutSeconds: 1_800, jobs: 1, environment: { CONNECT_QUIC_TEST: "slow" } },
+  interop: { timeoutSeconds: 300, jobs: 1, environment: {} },
+};
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    name: { type: "string" },
+    timeout: { type: "string" },
+    jobs: { type: "string" },
+    list: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+const [suiteName = "quick", ...patterns] = positionals;
+const suite = suites[suiteName];
+if (suite === undefined) {
+  console.error(
+    `no suite ${JSON.stringify(suiteName)}: there are ${Object.keys(suites).join(", ")}`,
+  );
+  process.exit(2);
+}
+if (options.help) {
+  console.log(usage);
+  process.exit(0);
+}
+
+const files = testFiles().filter(
+  (file) =>
+    belongsTo(suiteName, file) &&
+    (patterns.length === 0 || patterns.some((pattern) => file.includes(pattern))),
+);
+if (options.list) {
+  console.log(files.join("\n"));
+} else if (files.length === 0) {
+  console.error(`no test file of the ${suiteName} suite matches ${patterns.join(" ")}`);
+  process.exitCode = 1;
+} else {
+  process.exitCode = await run(files);
+}
+
+/** All test files, as paths from the root with forward slashes, in order. */
+function testFiles() {
+  const packages = readdirSync(join(root, "plugins")).map((name) => `plugins/${name}`);
+  const folders = ["src", ...packages.flatMap((path) => [`${path}/src`, `${path}/test`]), "test"];
+  return folders
+    .filter((folder) => existsSync(join(root, folder)))
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true }).map(
+        (name) => `${folder}/${name.split(sep).join("/")}`,
+      ),
+    )
+    .filter((path) => path.endsWith(".test.ts") && !path.includes("/node_modules/"))
+    .sort();
+}
+
+function belongsTo(name, file) {
+  if (file.startsWith("test/interop/")) {
+    return name === "interop";
+  }
+  const slowAlone = file.endsWith(".slow.test.ts");
+  if (name === "slow") {
+    return slowAlone || readFileSync(join(root, file), "utf8").includes("CONNECT_QUIC_TEST");
+  }
+  return name === "quick" && !slowAlone;
+}
+
+/** Resolves with the exit code. */
+function run(files) {
+  const timeoutSeconds = Number(options.timeout ?? suite.timeoutSeconds);
+  const jobs = Number(options.jobs ?? suite.jobs);
+  const child = spawn(
+    process.execPath,
+    [
+      "--import=tsx",
+      "--test",
+      "--test-reporter=spec",
+      `--test-timeout=${timeoutSeconds * 1_000}`,
+      `--test-concurrency=${jobs}`,
+      ...(options.name === undefined ? [] : [`--test-name-pattern=${options.name}`]),
+      ...files,
+    ],
+    {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, ...suite.environment },
+      // A group of its own, so that the watchdog also ends what the tests started.
+      detached: true,
+    },
+  );
+  const killAll = (signal) => {
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // The group is gone already.
+    }
+  };
+  // The runner kills a file that takes too long, but waits for a grandchild that holds the file's output open.
+  const limitMs = (Math.ceil(files.length / jobs) + 1) * timeoutSeconds * 1_000;
+  const watchdog = setTimeout(() => {
+    console.error(`the tests hang: killed after ${limitMs / 1_000} s`);
+    killAll("SIGKILL");
+  }, limitMs);
+  for (const signal of ["SIGINT", "SIGTERM"]) {
+    process.on(signal, () => killAll(signal));
+  }
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => {
+      clearTimeout(watchdog);
+      killAll("SIGKILL");
+      resolve(code ?? 1);
+    });
+  });
+}

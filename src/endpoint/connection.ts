@@ -1,0 +1,340 @@
+import { AsyncQueue } from "../base/async-queue.ts";
+import { type Deferred, deferred } from "../base/deferred.ts";
+import type { Platform } from "../base/platform.ts";
+import { Signal } from "../base/signal.ts";
+import type { SocketAddress } from "../base/socket-address.ts";
+import type {
+  CloseCause,
+  ConnectionHandler,
+  ConnectionStats,
+  EngineConnection,
+  EngineStream,
+  PathInfo,
+  Role,
+  StreamDirection,
+  StreamHandler,
+} from "../engine/engine.ts";
+import type { EndpointId } from "../identity/endpoint-id.ts";
+import { closeCode, connectionLost, EndpointError } from "./endpoint-error.ts";
+import { HandedOverConnection } from "./handed-over-connection.ts";
+import { PendingStream } from "./pending-stream.ts";
+import type { ProcessHold } from "./process-hold.ts";
+import { ReceiveStream } from "./receive-stream.ts";
+import { SendStream } from "./send-stream.ts";
+
+/** Both halves of a bidirectional stream. */
+export interface BiStream {
+  readonly send: SendStream;
+  readonly receive: ReceiveStream;
+}
+
+export interface CloseOptions {
+  /** Application error code that the peer sees. Default 0. */
+  readonly code?: bigint;
+  /** Text that the peer sees. Default empty. */
+  readonly reason?: string;
+  /** How long to wait for finished streams to be acknowledged. Milliseconds, default 3000; 0 closes at once. */
+  readonly timeoutMs?: number;
+}
+
+/** Datagrams kept for a reader that is late; the oldest go first. */
+const maxQueuedDatagrams = 1_024;
+
+/**
+ * A connection to a peer whose key is proven. Streams are made and taken in any number by both sides.
+ *
+ * An open connection does not keep the process alive; whatever is awaited on it does.
+ */
+export class Connection implements AsyncDisposable {
+  /** Who is at the other end. */
+  readonly remoteId: EndpointId;
+  /** The protocol that both sides agreed on. */
+  readonly alpn: string;
+  /** "client" for the side that dialed. */
+  readonly role: Role;
+  /** Resolves when the connection is over, whatever the cause; never rejects. Keeps no process alive by itself. */
+  readonly closed: Promise<CloseCause>;
+
+  readonly #engine: EngineConnection;
+  readonly #platform: Platform;
+  readonly #hold: ProcessHold;
+  readonly #closed: Deferred<CloseCause> = deferred();
+  readonly #incoming: Record<StreamDirection, AsyncQueue<PendingStream>> = {
+    bidirectional: new AsyncQueue(),
+    unidirectional: new AsyncQueue(),
+  };
+  readonly #streamsAvailable = new Signal();
+  readonly #datagrams = new AsyncQueue<Uint8Array>();
+  readonly #datagramsWritable = new Signal();
+  readonly #pathListeners = new Set<() => void>();
+  /** Streams that may hold data which the peer has not acknowledged. */
+  readonly #sending = new Set<SendStream>();
+  readonly #handler: ConnectionHandler = {
+    connected: () => {},
+    streamOpened: (stream) => {
+      if (this.#successor !== undefined) {
+        this.#successor.handler.streamOpened(stream);
+        return;
+      }
+      const pending = new PendingStream(stream);
+      this.#incoming[stream.direction].push(pending);
+    },
+    streamsAvailable: (direction) => {
+      this.#streamsAvailable.notify();
+      this.#successor?.handler.streamsAvailable(direction);
+    },
+    datagram: (bytes) => {
+      if (this.#successor !== undefined) {
+        this.#successor.handler.datagram(bytes);
+        return;
+      }
+      if (this.#datagrams.size >= maxQueuedDatagrams) {
+        this.#datagrams.take();
+      }
+      this.#datagrams.push(bytes);
+    },
+    datagramsWritable: () => {
+      this.#datagramsWritable.notify();
+      this.#successor?.handler.datagramsWritable();
+    },
+    pathsChanged: () => {
+      for (const listener of this.#pathListeners) {
+        listener();
+      }
+      this.#successor?.handler.pathsChanged();
+    },
+    closed: (cause) => this.#ended(cause),
+  };
+  #cause: CloseCause | undefined;
+  #closing: Promise<void> | undefined;
+  #successor: HandedOverConnection | undefined;
+
+  /** @internal Takes over the engine's connection, which has just been `connected`. */
+  constructor(
+    engine: EngineConnection,
+    info: { readonly remoteId: EndpointId; readonly alpn: string },
+    context: { readonly platform: Platform; readonly hold: ProcessHold },
+  ) {
+    this.#engine = engine;
+    this.remoteId = info.remoteId;
+    this.alpn = info.alpn;
+    this.role = engine.role;
+    this.#platform = context.platform;
+    this.#hold = context.hold;
+    this.closed = this.#closed.promise;
+    engine.handler = this.#handler;
+  }
+
+  /** Where the peer's packets come from now. */
+  get remoteAddress(): SocketAddress {
+    return this.#engine.remoteAddress;
+  }
+
+  /** How the connection ended; undefined while it lives. */
+  get closeCause(): CloseCause | undefined {
+    return this.#cause;
+  }
+
+  /** Opens a stream both ways; waits while the peer allows no more. The peer learns of it with the first bytes. */
+  async openBi(options?: { readonly signal?: AbortSignal }): Promise<BiStream> {
+    return this.#bidirectional(await this.#open("bidirectional", options?.signal));
+  }
+
+  /** Opens a stream from here to the peer. */
+  async openUni(options?: { readonly signal?: AbortSignal }): Promise<SendStream> {
+    const stream = await this.#open("unidirectional", options?.signal);
+    const send = this.#sendStream(stream);
+    stream.handler = this.#streamHandler(send, undefined);
+    return send;
+  }
+
+  /** The next stream that the peer opened both ways; undefined once the connection is closed. */
+  async acceptBi(options?: { readonly signal?: AbortSignal }): Promise<BiStream | undefined> {
+    const pending = await this.#hold.during(this.#incoming.bidirectional.next(options));
+    return pending === undefined ? undefined : this.#bidirectional(pending.stream, pending);
+  }
+
+  /** The next stream that the peer opened towards us; undefined once the connection is closed. */
+  async acceptUni(options?: { readonly signal?: AbortSignal }): Promise<ReceiveStream | undefined> {
+    const pending = await this.#hold.during(this.#incoming.unidirectional.next(options));
+    if (pending === undefined) {
+      return undefined;
+    }
+    const receive = new ReceiveStream(pending.stream, this.#hold);
+    pending.passTo(this.#streamHandler(undefined, receive));
+    return receive;
+  }
+
+  /** Largest datagram that can be sent now, in bytes; undefined when the peer takes none. */
+  get maxDatagramSize(): number | undefined {
+    return this.#engine.maxDatagramSize;
+  }
+
+  /**
+   * Sends a datagram: unreliable, unordered, never split. Resolves when it is on its way; waits while the send buffer is
+   * full. Rejects with "too-large" when it does not fit {@link maxDatagramSize}.
+   */
+  async sendDatagram(
+    bytes: Uint8Array,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<void> {
+    options?.signal?.throwIfAborted();
+    for (;;) {
+      this.#throwIfClosed();
+      const outcome = this.#engine.sendDatagram(bytes);
+      if (outcome === "sent") {
+        return;
+      }
+      if (outcome === "too-large") {
+        const limit = this.maxDatagramSize;
+        const most = limit === undefined ? "the peer takes none" : `at most ${limit} fit`;
+        throw new EndpointError(
+          "too-large",
+          `cannot send a datagram of ${bytes.length} bytes: ${most}`,
+        );
+      }
+      await this.#hold.during(this.#datagramsWritable.wait({ signal: options?.signal }));
+    }
+  }
+
+  /** The next datagram; undefined once the connection is closed. At most 1024 wait for a reader, newer ones win. */
+  readDatagram(options?: { readonly signal?: AbortSignal }): Promise<Uint8Array | undefined> {
+    return this.#hold.during(this.#datagrams.next(options));
+  }
+
+  /** Counters of the whole connection, and round-trip time, window and packet size of the path in use. */
+  stats(): ConnectionStats {
+    return this.#engine.stats();
+  }
+
+  /** The network paths to the peer. */
+  paths(): PathInfo[] {
+    return this.#engine.paths();
+  }
+
+  /** Calls `listener` when a path comes, goes, or takes over. Returns the function that ends that. */
+  onPathsChanged(listener: () => void): () => void {
+    this.#pathListeners.add(listener);
+    return () => this.#pathListeners.delete(listener);
+  }
+
+  /** Bytes that only the two ends can know (RFC 8446 §7.5), bound to this connection. */
+  exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array {
+    this.#throwIfClosed();
+    return this.#engine.exportKeyingMaterial(length, label, context);
+  }
+
+  /**
+   * Closes the connection, after the peer has acknowledged the streams that were finished (bounded by `timeoutMs`).
+   * Streams that were not finished are lost. Idempotent; the first call's options count.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(options: CloseOptions): Promise<void> {
+    const { code = closeCode.none, reason = "", timeoutMs = 3_000 } = options;
+    const waiting = [...this.#sending]
+      .map((stream) => stream.finishing)
+      .filter((promise) => promise !== undefined);
+    if (waiting.length > 0 && timeoutMs > 0 && this.#cause === undefined) {
+      const timeUp = deferred<void>();
+      const timer = this.#platform.setTimer(timeoutMs, timeUp.resolve);
+      const release = this.#hold.take();
+      await Promise.race([Promise.allSettled(waiting), timeUp.promise]);
+      release();
+      this.#platform.clearTimer(timer);
+    }
+    this.#engine.close(code, reason);
+    await this.closed;
+  }
+
+  /**
+   * Gives the connection away to a protocol that works on the engine's level. It sets `handler` on the returned
+   * connection and then calls `start`, which brings the streams that the peer has opened so far. Opening and accepting
+   * here ends; `closed`, `stats`, `paths` and `close` go on. @internal
+   */
+  handOver(): { readonly connection: EngineConnection; start(): void } {
+    const connection = new HandedOverConnection(this.#engine, this.#handler);
+    const start = (): void => {
+      this.#successor = connection;
+      for (const direction of ["bidirectional", "unidirectional"] as const) {
+        const queue = this.#incoming[direction];
+        for (let pending = queue.take(); pending !== undefined; pending = queue.take()) {
+          connection.handler.streamOpened(pending.stream);
+          pending.replay();
+        }
+      }
+      if (this.#cause !== undefined) {
+        connection.handler.closed(this.#cause);
+      }
+    };
+    return { connection, start };
+  }
+
+  async #open(direction: StreamDirection, signal: AbortSignal | undefined): Promise<EngineStream> {
+    signal?.throwIfAborted();
+    for (;;) {
+      this.#throwIfClosed();
+      const stream = this.#engine.openStream(direction);
+      if (stream !== undefined) {
+        return stream;
+      }
+      await this.#hold.during(this.#streamsAvailable.wait({ signal }));
+    }
+  }
+
+  #ended(cause: CloseCause): void {
+    this.#cause = cause;
+    this.#incoming.bidirectional.end();
+    this.#incoming.unidirectional.end();
+    this.#datagrams.end();
+    this.#streamsAvailable.notify();
+    this.#datagramsWritable.notify();
+    this.#successor?.handler.closed(cause);
+    this.#closed.resolve(cause);
+  }
+
+  #bidirectional(stream: EngineStream, pending?: PendingStream): BiStream {
+    const send = this.#sendStream(stream);
+    const receive = new ReceiveStream(stream, this.#hold);
+    const handler = this.#streamHandler(send, receive);
+    if (pending === undefined) {
+      stream.handler = handler;
+    } else {
+      pending.passTo(handler);
+    }
+    return { send, receive };
+  }
+
+  #sendStream(stream: EngineStream): SendStream {
+    const send = new SendStream(stream, this.#hold, () => this.#sending.delete(send));
+    this.#sending.add(send);
+    return send;
+  }
+
+  #streamHandler(send: SendStream | undefined, receive: ReceiveStream | undefined): StreamHandler {
+    return {
+      readable: () => receive?.handleReadable(),
+      writable: () => send?.handleWritable(),
+      stopped: (code) => send?.handleStopped(code),
+      acknowledged: () => send?.handleAcknowledged(),
+      connectionClosed: (cause) => {
+        const error = connectionLost(cause, this.remoteId.short);
+        send?.handleConnectionClosed(error);
+        receive?.handleConnectionClosed(error);
+      },
+    };
+  }
+
+  #throwIfClosed(): void {
+    if (this.#cause !== undefined) {
+      throw connectionLost(this.#cause, this.remoteId.short);
+    }
+  }
+}

@@ -1,0 +1,161 @@
+import type { CloseCause } from "../engine/engine.ts";
+
+export type EndpointErrorCode =
+  /** The target names no address that can be dialed. */
+  | "no-address"
+  /** Nobody answered within the dial timeout. */
+  | "dial-timeout"
+  /** Somebody answered and could not prove the dialed key. */
+  | "wrong-key"
+  /** The peer answered and would not take the connection: too busy, or it found fault with our key. */
+  | "refused"
+  /** The peer speaks none of the offered protocols. */
+  | "alpn-mismatch"
+  /** The peer's authorize hook said no. */
+  | "not-authorized"
+  /** The connection ended; `closeCause` says how. */
+  | "connection-lost"
+  /** The endpoint was closed on this side. */
+  | "endpoint-closed"
+  /** The addresses to listen on cannot be had. */
+  | "bind-failed"
+  /** The peer gave up its sending half; `streamCode` is its reason. */
+  | "stream-reset"
+  /** The peer reads no further; `streamCode` is its reason. */
+  | "stream-stopped"
+  /** The half was finished, reset or stopped on this side. */
+  | "stream-ended"
+  /** More arrived than the caller allowed. */
+  | "too-large"
+  /** The QUIC engine broke. */
+  | "engine-failed";
+
+export interface EndpointErrorOptions {
+  readonly cause?: unknown;
+  readonly closeCause?: CloseCause;
+  readonly streamCode?: bigint;
+}
+
+/** What dialing, connections and streams fail with. */
+export class EndpointError extends Error {
+  override readonly name = "EndpointError";
+  readonly code: EndpointErrorCode;
+  /** How the connection ended, where that is why. */
+  readonly closeCause: CloseCause | undefined;
+  /** The application code of "stream-reset" and "stream-stopped". */
+  readonly streamCode: bigint | undefined;
+
+  constructor(code: EndpointErrorCode, message: string, options: EndpointErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.closeCause = options.closeCause;
+    this.streamCode = options.streamCode;
+  }
+}
+
+/** Application close codes that the endpoint itself uses, whatever the protocol above. */
+export const closeCode = {
+  /** A normal end. */
+  none: 0n,
+  /** The authorize hook said no. */
+  notAuthorized: 0x403n,
+  /** The protocol handler failed. */
+  internalError: 0x500n,
+  /** Nobody takes connections of this protocol fast enough. */
+  busy: 0x503n,
+} as const;
+
+/** One line on how a connection ended. */
+export function describeClose(cause: CloseCause): string {
+  switch (cause.type) {
+    case "application": {
+      const who = cause.origin === "local" ? "closed by this side" : "closed by the peer";
+      return `${who} with code ${formatCode(cause.code)}${quoted(cause.reason)}`;
+    }
+    case "transport": {
+      const who =
+        cause.origin === "local" ? "ended by this side's QUIC" : "ended by the peer's QUIC";
+      return `${who} with error ${formatCode(cause.code)}${quoted(cause.reason)}`;
+    }
+    case "timeout":
+      return cause.handshaking
+        ? "no answer to the handshake"
+        : "nothing was heard of the peer for the idle timeout";
+    case "reset":
+      return "the peer has forgotten the connection (stateless reset)";
+    case "version-mismatch":
+      return "the peer speaks no QUIC version of ours";
+    case "engine-failed":
+      return `the QUIC engine failed: ${cause.reason}`;
+  }
+}
+
+/** Turns the end of an established connection into an error. */
+export function connectionLost(cause: CloseCause, peer: string): EndpointError {
+  if (
+    cause.type === "application" &&
+    cause.origin === "peer" &&
+    cause.code === closeCode.notAuthorized
+  ) {
+    return new EndpointError("not-authorized", `peer ${peer} refused us: not authorized`, {
+      closeCause: cause,
+    });
+  }
+  const code = cause.type === "engine-failed" ? "engine-failed" : "connection-lost";
+  return new EndpointError(code, `connection to ${peer} lost: ${describeClose(cause)}`, {
+    closeCause: cause,
+  });
+}
+
+/** Turns the end of a handshake that we began into an error. */
+export function dialFailed(cause: CloseCause, peer: string, addresses: string): EndpointError {
+  const what = `cannot connect to ${peer} at ${addresses}`;
+  const options = { closeCause: cause };
+  if (cause.type === "timeout") {
+    return new EndpointError("dial-timeout", `${what}: no answer`, options);
+  }
+  if (cause.type === "transport") {
+    if (cause.code === noApplicationProtocol) {
+      return new EndpointError(
+        "alpn-mismatch",
+        `${what}: the peer does not speak this protocol`,
+        options,
+      );
+    }
+    if (isCryptoError(cause.code)) {
+      return cause.origin === "local"
+        ? new EndpointError("wrong-key", `${what}: the peer there has another key`, options)
+        : new EndpointError(
+            "refused",
+            `${what}: the peer does not accept our key${quoted(cause.reason)}`,
+            options,
+          );
+    }
+    if (cause.code === connectionRefused) {
+      return new EndpointError("refused", `${what}: the peer refuses connections now`, options);
+    }
+  }
+  if (cause.type === "application" && cause.origin === "local") {
+    return new EndpointError("endpoint-closed", `${what}: closed on this side`, options);
+  }
+  const lost = connectionLost(cause, peer);
+  return new EndpointError(lost.code, `${what}: ${describeClose(cause)}`, options);
+}
+
+/** CONNECTION_REFUSED, RFC 9000 §20.1. */
+const connectionRefused = 0x02n;
+/** CRYPTO_ERROR of alert 120, RFC 9001 §4.8 and RFC 7301 §3.2. */
+const noApplicationProtocol = 0x178n;
+
+/** CRYPTO_ERROR range, RFC 9000 §20.1. */
+function isCryptoError(code: bigint): boolean {
+  return code >= 0x100n && code <= 0x1ffn;
+}
+
+function formatCode(code: bigint): string {
+  return `0x${code.toString(16)}`;
+}
+
+function quoted(reason: string): string {
+  return reason === "" ? "" : ` (${reason})`;
+}

@@ -1,0 +1,508 @@
+import { AsyncQueue } from "../base/async-queue.ts";
+import { type Deferred, deferred } from "../base/deferred.ts";
+import { nodePlatform } from "../base/node-platform.ts";
+import type { Platform, Timer } from "../base/platform.ts";
+import {
+  formatSocketAddress,
+  parseSocketAddress,
+  type SocketAddress,
+} from "../base/socket-address.ts";
+import type {
+  CloseCause,
+  ConnectionHandler,
+  EndpointStats,
+  Engine,
+  EngineConnection,
+  EngineEndpoint,
+  IncomingLimits,
+  TransportOptions,
+} from "../engine/engine.ts";
+import { noq } from "../engine/noq/noq.ts";
+import { EndpointAddr } from "../identity/endpoint-addr.ts";
+import { EndpointId } from "../identity/endpoint-id.ts";
+import { EndpointTicket } from "../identity/endpoint-ticket.ts";
+import { SecretKey } from "../identity/secret-key.ts";
+import { parseTarget, type Target } from "../identity/target.ts";
+import type { BindSocket, DatagramSocket } from "../net/datagram-socket.ts";
+import { reachableAddresses } from "../net/local-addresses.ts";
+import { MixedAddresses } from "../net/mixed-addresses.ts";
+import { bindUdp } from "../net/udp-socket.ts";
+import { Connection } from "./connection.ts";
+import { closeCode, dialFailed, EndpointError } from "./endpoint-error.ts";
+import { ProcessHold } from "./process-hold.ts";
+import type { ProtocolHandler } from "./protocol-handler.ts";
+
+/** Who wants to connect. */
+export interface IncomingPeer {
+  /** Proven by the handshake. */
+  readonly id: EndpointId;
+  readonly alpn: string;
+  readonly remoteAddress: SocketAddress;
+}
+
+/** Decides whether a peer may connect, before anything it sent is read. A throw or rejection counts as no. */
+export type Authorize = (peer: IncomingPeer) => boolean | Promise<boolean>;
+
+export interface EndpointOptions {
+  /** Who this endpoint is. Default: a fresh identity. */
+  readonly secretKey?: SecretKey;
+  /**
+   * Addresses to bind, `ip:port` or `[ip6]:port`, at most one a family; port 0 takes any free one.
+   * Default `["0.0.0.0:0", "[::]:0"]`; a machine without IPv6 binds the first alone.
+   */
+  readonly bind?: string | readonly string[];
+  /** Protocols that {@link Endpoint.accept} takes. Those of routers come by themselves. Default none. */
+  readonly alpns?: readonly string[];
+  /** Asked for each incoming connection. Default: everybody may connect. */
+  readonly authorize?: Authorize;
+  readonly transport?: Partial<TransportOptions>;
+  readonly incoming?: Partial<IncomingLimits>;
+  /** Gets errors that no caller can be told of: a protocol handler that failed. Default: a process warning. */
+  readonly onError?: (error: unknown) => void;
+  /** Gets NSS key log lines, for reading captures. Whoever has them can read all traffic. */
+  readonly keyLog?: (line: string) => void;
+  /** Default: noq, iroh's QUIC. */
+  readonly engine?: Engine;
+  /** Clock, timers and randomness. Default: Node's. */
+  readonly platform?: Platform;
+  /** The network. Default: UDP. */
+  readonly bindSocket?: BindSocket;
+}
+
+export interface ConnectOptions {
+  readonly signal?: AbortSignal;
+  /** How long the handshake may take. Milliseconds, default 10000. */
+  readonly timeoutMs?: number;
+  /** Replaces the endpoint's options for this connection. */
+  readonly transport?: Partial<TransportOptions>;
+}
+
+/** Incoming connections that wait for {@link Endpoint.accept}; above it they are refused. */
+const maxPendingConnections = 256;
+/** How long an authorize hook may take. */
+const authorizeTimeoutMs = 10_000;
+/** How long `close` waits for the peers to hear of it. */
+const drainTimeoutMs = 500;
+const drainPollMs = 5;
+
+/**
+ * A peer of the network: an Ed25519 identity bound to UDP ports, which dials others by their key and is dialed by
+ * theirs. Every connection is encrypted and both its ends are proven (TLS 1.3 with raw public keys, as iroh does).
+ *
+ * An endpoint does not keep the process alive; what is awaited on it, and a serving router, do.
+ */
+export class Endpoint implements AsyncDisposable {
+  readonly #secretKey: SecretKey;
+  readonly #platform: Platform;
+  readonly #authorize: Authorize;
+  readonly #onError: (error: unknown) => void;
+  readonly #socket: DatagramSocket;
+  readonly #engine: EngineEndpoint;
+  readonly #mixed: MixedAddresses;
+  readonly #hold: ProcessHold;
+  readonly #acceptAlpns: readonly string[];
+  readonly #handlers = new Map<string, ProtocolHandler>();
+  readonly #pending = new AsyncQueue<Connection>();
+  readonly #connections = new Set<Connection>();
+  readonly #closed: Deferred<void> = deferred();
+  #state: "open" | "closing" | "closed" = "open";
+  #failure: EndpointError | undefined;
+
+  /** Resolves when the endpoint is closed. */
+  readonly closed: Promise<void> = this.#closed.promise;
+
+  /** Opens sockets and makes an endpoint on them. Rejects with {@link EndpointError} "bind-failed". */
+  static async bind(options: EndpointOptions = {}): Promise<Endpoint> {
+    const { bind = ["0.0.0.0:0", "[::]:0"], bindSocket = bindUdp } = options;
+    const addresses = (typeof bind === "string" ? [bind] : bind).map(parseSocketAddress);
+    // The socket comes before the endpoint; what arrives in between is lost, as on any network.
+    let receive = (_from: SocketAddress, _bytes: Uint8Array): void => {};
+    let failed = (_error: Error): void => {};
+    let socket: DatagramSocket;
+    try {
+      socket = await bindSocket(addresses, {
+        datagram: (from, bytes) => receive(from, bytes),
+        failed: (error) => failed(error),
+      });
+    } catch (error) {
+      const where = addresses.map(formatSocketAddress).join(", ");
+      const why = error instanceof Error ? error.message : String(error);
+      throw new EndpointError("bind-failed", `cannot listen on ${where}: ${why}`, { cause: error });
+    }
+    try {
+      const endpoint = new Endpoint(options, socket);
+      receive = (from, bytes) => endpoint.#receive(from, bytes);
+      failed = (error) =>
+        endpoint.#fail(new EndpointError("bind-failed", "the UDP socket broke", { cause: error }));
+      return endpoint;
+    } catch (error) {
+      await socket.close();
+      throw error;
+    }
+  }
+
+  private constructor(options: EndpointOptions, socket: DatagramSocket) {
+    this.#secretKey = options.secretKey ?? SecretKey.generate();
+    this.#platform = options.platform ?? nodePlatform;
+    this.#authorize = options.authorize ?? (() => true);
+    this.#onError = options.onError ?? warn;
+    this.#acceptAlpns = options.alpns ?? [];
+    this.#socket = socket;
+    this.#mixed = new MixedAddresses((into) => this.#platform.randomFill(into));
+    this.#hold = new ProcessHold((ref) => socket.setRef(ref));
+    this.#engine = (options.engine ?? noq).createEndpoint({
+      credentials: {
+        type: "raw-key",
+        publicKey: this.#secretKey.publicKey.bytes,
+        sign: (message) => this.#secretKey.sign(message),
+      },
+      alpns: this.#acceptAlpns,
+      platform: this.#platform,
+      transmit: (to, bytes, segmentSize) => this.#transmit(to, bytes, segmentSize),
+      handler: {
+        incoming: (connection) => {
+          connection.handler = this.#handshake((id, alpn) => this.#incoming(connection, id, alpn));
+        },
+        failed: (error) =>
+          this.#fail(new EndpointError("engine-failed", error.message, { cause: error })),
+      },
+      ...(options.transport === undefined ? {} : { transport: options.transport }),
+      ...(options.incoming === undefined ? {} : { incoming: options.incoming }),
+      ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
+    });
+  }
+
+  /** The public key that others dial. */
+  get id(): EndpointId {
+    return this.#secretKey.publicKey;
+  }
+
+  get secretKey(): SecretKey {
+    return this.#secretKey;
+  }
+
+  /** The addresses that the sockets are bound to. */
+  get boundAddresses(): readonly SocketAddress[] {
+    return this.#socket.localAddresses;
+  }
+
+  /** Who and where this endpoint is: its id and the direct addresses that it knows of itself. */
+  addr(): EndpointAddr {
+    return EndpointAddr.from({
+      id: this.id,
+      addrs: reachableAddresses(this.#socket.localAddresses).map((address) => ({
+        type: "ip",
+        address,
+      })),
+    });
+  }
+
+  /** {@link addr} as a string to hand to others, `endpoint…`; the same as iroh's tickets. */
+  ticket(): string {
+    return new EndpointTicket(this.addr()).toString();
+  }
+
+  /** Connections that are open, whoever dialed. */
+  get connections(): ReadonlySet<Connection> {
+    return this.#connections;
+  }
+
+  /** Counters of the engine. */
+  stats(): EndpointStats {
+    this.#throwUnlessOpen();
+    return this.#engine.stats();
+  }
+
+  /**
+   * Dials a peer: a ticket, an {@link EndpointAddr}, or whatever else says its id and addresses. All addresses are tried
+   * at once and the first that answers is used. `alpn` is the protocol to speak, or several, the most wanted first.
+   *
+   * Rejects with `IdentityError` for a malformed target before anything is sent, and with {@link EndpointError}:
+   * "no-address", "dial-timeout", "wrong-key", "refused", "alpn-mismatch", "endpoint-closed".
+   */
+  async connect(
+    target: Target,
+    alpn: string | readonly string[],
+    options: ConnectOptions = {},
+  ): Promise<Connection> {
+    const { signal, timeoutMs = 10_000 } = options;
+    const addr = parseTarget(target);
+    const alpns = typeof alpn === "string" ? [alpn] : alpn;
+    signal?.throwIfAborted();
+    this.#throwUnlessOpen();
+    const addresses = addr.ipAddrs;
+    const first = addresses[0];
+    if (first === undefined) {
+      throw new EndpointError(
+        "no-address",
+        `cannot connect to ${addr.id.short}: no address of it is known`,
+      );
+    }
+    const remote = addresses.length === 1 ? first : this.#mixed.add(addresses);
+    const outcome = deferred<Connection>();
+    const handler = this.#handshake(
+      (id, chosen) => this.#adopt(connection, id, chosen, outcome.resolve),
+      (cause) =>
+        outcome.reject(
+          dialFailed(cause, addr.id.short, addresses.map(formatSocketAddress).join(", ")),
+        ),
+    );
+    const connection = this.#engine.connect({
+      remote,
+      remotePublicKey: addr.id.bytes,
+      alpns,
+      handler,
+      ...(options.transport === undefined ? {} : { transport: options.transport }),
+    });
+    const giveUp = (error: unknown): void => {
+      outcome.reject(error);
+      connection.close(closeCode.none, "");
+    };
+    const timer: Timer = this.#platform.setTimer(timeoutMs, () =>
+      giveUp(
+        dialFailed(
+          { type: "timeout", handshaking: true },
+          addr.id.short,
+          addresses.map(formatSocketAddress).join(", "),
+        ),
+      ),
+    );
+    const aborted = (): void => giveUp(signal?.reason);
+    signal?.addEventListener("abort", aborted, { once: true });
+    try {
+      return await this.#hold.during(outcome.promise);
+    } finally {
+      this.#platform.clearTimer(timer);
+      signal?.removeEventListener("abort", aborted);
+      this.#mixed.remove(remote);
+    }
+  }
+
+  /**
+   * The next incoming connection whose protocol no router takes; undefined once the endpoint is closed. Only protocols
+   * in {@link EndpointOptions.alpns} come here. At most 256 connections wait; above that they are refused.
+   */
+  accept(options?: { readonly signal?: AbortSignal }): Promise<Connection | undefined> {
+    return this.#hold.during(this.#pending.next(options));
+  }
+
+  /**
+   * Gives incoming connections of `alpn` to `handler` from now on; the returned function ends that. Routers call this.
+   * Throws when the protocol is taken. @internal
+   */
+  handle(alpn: string, handler: ProtocolHandler): () => void {
+    this.#throwUnlessOpen();
+    if (this.#handlers.has(alpn)) {
+      throw new TypeError(
+        `protocol ${JSON.stringify(alpn)} has a handler already on this endpoint`,
+      );
+    }
+    this.#handlers.set(alpn, handler);
+    this.#updateAlpns();
+    return () => {
+      if (this.#handlers.get(alpn) === handler) {
+        this.#handlers.delete(alpn);
+        this.#updateAlpns();
+      }
+    };
+  }
+
+  /** Keeps the process alive until the returned function is called. @internal */
+  hold(): () => void {
+    return this.#hold.take();
+  }
+
+  /** @internal */
+  get platform(): Platform {
+    return this.#platform;
+  }
+
+  /** Tells the user of an error that belongs to nobody's call. @internal */
+  report(error: unknown): void {
+    this.#onError(error);
+  }
+
+  /**
+   * Closes all connections, gracefully within `timeoutMs` (default 3000), and then the sockets. Nothing of the endpoint
+   * keeps the process alive afterwards. Idempotent.
+   */
+  async close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    if (this.#state !== "open") {
+      return this.closed;
+    }
+    this.#state = "closing";
+    const release = this.#hold.take();
+    this.#pending.end();
+    for (
+      let waiting = this.#pending.take();
+      waiting !== undefined;
+      waiting = this.#pending.take()
+    ) {
+      void waiting.close({ timeoutMs: 0 });
+    }
+    await Promise.all([...this.#connections].map((connection) => connection.close(options)));
+    await this.#drained();
+    this.#destroy();
+    await this.#socket.close();
+    release();
+    this.#closed.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** CONNECTION_CLOSE may be lost: the engine answers stragglers with another one for a few round trips. */
+  async #drained(): Promise<void> {
+    const deadline = this.#platform.now() + drainTimeoutMs;
+    this.#engine.flush();
+    while (this.#engine.stats().connections > 0 && this.#platform.now() < deadline) {
+      const tick = deferred<void>();
+      this.#platform.setTimer(drainPollMs, tick.resolve);
+      await tick.promise;
+    }
+  }
+
+  #receive(from: SocketAddress, bytes: Uint8Array): void {
+    if (this.#state !== "closed") {
+      this.#engine.receive(from, bytes);
+    }
+  }
+
+  #transmit(to: SocketAddress, bytes: Uint8Array, segmentSize: number): void {
+    const members = this.#mixed.resolve(to);
+    if (members === undefined) {
+      this.#socket.send(to, bytes, segmentSize);
+      return;
+    }
+    for (const member of members) {
+      this.#socket.send(member, bytes, segmentSize);
+    }
+  }
+
+  /** What a connection does until its handshake is done, one way or the other. */
+  #handshake(
+    connected: (id: EndpointId, alpn: string) => void,
+    failed: (cause: CloseCause) => void = () => {},
+  ): ConnectionHandler {
+    return {
+      connected: (info) => connected(EndpointId.fromBytes(info.remotePublicKey), info.alpn),
+      closed: failed,
+      streamOpened: refuseStream,
+      streamsAvailable: () => {},
+      datagram: () => {},
+      datagramsWritable: () => {},
+      pathsChanged: () => {},
+    };
+  }
+
+  #adopt(
+    engine: EngineConnection,
+    remoteId: EndpointId,
+    alpn: string,
+    deliver: (connection: Connection) => void,
+  ): void {
+    const connection = new Connection(
+      engine,
+      { remoteId, alpn },
+      { platform: this.#platform, hold: this.#hold },
+    );
+    this.#connections.add(connection);
+    void connection.closed.then(() => this.#connections.delete(connection));
+    deliver(connection);
+  }
+
+  #incoming(engine: EngineConnection, id: EndpointId, alpn: string): void {
+    this.#adopt(engine, id, alpn, (connection) => {
+      const refuse = (code: bigint, reason: string): void =>
+        void connection.close({ code, reason, timeoutMs: 0 });
+      const timer = this.#platform.setTimer(authorizeTimeoutMs, () =>
+        refuse(closeCode.notAuthorized, "not authorized"),
+      );
+      void this.#isAuthorized({ id, alpn, remoteAddress: connection.remoteAddress }).then(
+        (authorized) => {
+          this.#platform.clearTimer(timer);
+          if (connection.closeCause !== undefined) {
+            return;
+          }
+          if (!authorized) {
+            refuse(closeCode.notAuthorized, "not authorized");
+          } else if (this.#state !== "open") {
+            refuse(closeCode.none, "closing");
+          } else {
+            this.#dispatch(connection, refuse);
+          }
+        },
+      );
+    });
+  }
+
+  async #isAuthorized(peer: IncomingPeer): Promise<boolean> {
+    try {
+      return await this.#authorize(peer);
+    } catch (error) {
+      this.report(error);
+      return false;
+    }
+  }
+
+  #dispatch(connection: Connection, refuse: (code: bigint, reason: string) => void): void {
+    const handler = this.#handlers.get(connection.alpn);
+    if (handler !== undefined) {
+      void runHandler(handler, connection).catch((error: unknown) => {
+        refuse(closeCode.internalError, "internal error");
+        this.report(error);
+      });
+    } else if (
+      this.#acceptAlpns.includes(connection.alpn) &&
+      this.#pending.size < maxPendingConnections
+    ) {
+      this.#pending.push(connection);
+    } else {
+      refuse(closeCode.busy, "nobody accepts connections of this protocol");
+    }
+  }
+
+  #updateAlpns(): void {
+    if (this.#state !== "closed") {
+      this.#engine.setAlpns([...this.#handlers.keys(), ...this.#acceptAlpns]);
+    }
+  }
+
+  /** The engine or the socket is gone; the engine has closed its connections already, or will find no network. */
+  #fail(error: EndpointError): void {
+    if (this.#state === "open") {
+      this.#failure = error;
+      this.report(error);
+      void this.close({ timeoutMs: 0 });
+    }
+  }
+
+  #destroy(): void {
+    this.#state = "closed";
+    this.#engine.destroy();
+  }
+
+  #throwUnlessOpen(): void {
+    if (this.#failure !== undefined) {
+      throw this.#failure;
+    }
+    if (this.#state !== "open") {
+      throw new EndpointError("endpoint-closed", "the endpoint is closed");
+    }
+  }
+}
+
+async function runHandler(handler: ProtocolHandler, connection: Connection): Promise<void> {
+  await handler.accept(connection);
+}
+
+/** Streams come only after `connected`, which installs another handler: this is for an engine that has gone wrong. */
+function refuseStream(stream: { stop(code: bigint): void; reset(code: bigint): void }): void {
+  stream.stop(closeCode.internalError);
+  stream.reset(closeCode.internalError);
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error), "ConnectQuicWarning");
+}

@@ -1,0 +1,166 @@
+// One instance of crates/quic-core: its functions, its memory, and what it asks of us. Knows the ABI and nothing else.
+
+import type { Platform } from "../../base/platform.ts";
+import { EngineError } from "../engine.ts";
+
+/** Bytes of stream data that one call carries. */
+export const maxChunk = 64 * 1024;
+/** What `streamRead` puts before the data in the scratch memory. */
+export const readHeader = 16;
+/** Answers of functions that could not do what they were asked. */
+export const notFound = -1;
+export const blocked = -3;
+
+/** Receive states, as `streamRead` leaves them at the start of the scratch memory. */
+export const receiveOpen = 0;
+export const receiveFinished = 1;
+export const receiveReset = 2;
+
+/** The exports of the module. Handles and stream ids are doubles, codes bigints, times milliseconds. */
+export interface CoreFunctions {
+  scratch_pointer(): number;
+  inbox_reserve(capacity: number): number;
+  endpoint_create(length: number): void;
+  endpoint_set_protocols(length: number): void;
+  endpoint_connect(now: number, length: number): number;
+  endpoint_stats(): number;
+  turn_receive(now: number, length: number): number;
+  events_pointer(): number;
+  events_clear(): void;
+  turn_transmit(now: number): number;
+  transmits_pointer(): number;
+  transmits_clear(): void;
+  next_deadline(): number;
+  connection_close(now: number, handle: number, code: bigint, length: number): void;
+  connection_ping(handle: number): void;
+  connection_set_keep_alive(now: number, handle: number, intervalMs: number): void;
+  connection_export(handle: number, length: number, label: number, context: number): number;
+  connection_stats(handle: number): number;
+  connection_paths(handle: number): number;
+  datagram_max_size(handle: number): number;
+  datagram_send(handle: number, length: number): number;
+  stream_open(handle: number, unidirectional: number): number;
+  stream_write(handle: number, id: number, length: number, finish: number): number;
+  stream_finish(handle: number, id: number): void;
+  stream_reset(handle: number, id: number, code: bigint): void;
+  stream_stop(handle: number, id: number, code: bigint): void;
+  stream_set_priority(handle: number, id: number, priority: number): void;
+  stream_read(handle: number, id: number, maxLength: number): number;
+  panic_for_test(): void;
+}
+
+export interface CoreHost {
+  readonly platform: Platform;
+  sign(message: Uint8Array): Uint8Array;
+  readonly keyLog: ((line: string) => void) | undefined;
+}
+
+/**
+ * A panic ends the instance: the call that hit it and every later one throw an `engine-failed` {@link EngineError}, and
+ * `failure` says why.
+ */
+export class Core {
+  readonly call: CoreFunctions;
+  /** Where arguments and small answers lie. */
+  readonly scratch: number;
+  readonly #memory: WebAssembly.Memory;
+  #bytes: Uint8Array;
+  #view: DataView;
+  #panic: string | undefined;
+  #failure: EngineError | undefined;
+
+  constructor(module: WebAssembly.Module, host: CoreHost) {
+    const instance = new WebAssembly.Instance(module, { host: this.#imports(host) });
+    const { memory, ...functions } = instance.exports;
+    this.#memory = memory as WebAssembly.Memory;
+    this.#bytes = new Uint8Array(this.#memory.buffer);
+    this.#view = new DataView(this.#memory.buffer);
+    this.call = this.#guarded(functions as unknown as CoreFunctions);
+    this.scratch = this.call.scratch_pointer();
+  }
+
+  /** Why the instance is unusable, if it is. */
+  get failure(): EngineError | undefined {
+    return this.#failure;
+  }
+
+  /** All memory of the instance. Any call may make it grow, and then this is another array. */
+  get bytes(): Uint8Array {
+    if (this.#bytes.buffer !== this.#memory.buffer) {
+      this.#bytes = new Uint8Array(this.#memory.buffer);
+    }
+    return this.#bytes;
+  }
+
+  get view(): DataView {
+    if (this.#view.buffer !== this.#memory.buffer) {
+      this.#view = new DataView(this.#memory.buffer);
+    }
+    return this.#view;
+  }
+
+  /** Copies arguments to where the next call looks for them; returns their length. */
+  put(bytes: Uint8Array): number {
+    this.bytes.set(bytes, this.scratch);
+    return bytes.length;
+  }
+
+  #imports(host: CoreHost): Record<string, (...values: number[]) => number | undefined> {
+    const { platform, keyLog } = host;
+    const slice = (pointer = 0, length = 0) => this.bytes.slice(pointer, pointer + length);
+    const text = (pointer = 0, length = 0) => new TextDecoder().decode(slice(pointer, length));
+    return {
+      now_ms: () => platform.now(),
+      unix_ms: () => platform.unixMs(),
+      random_fill: (pointer = 0, length = 0) => {
+        platform.randomFill(this.bytes.subarray(pointer, pointer + length));
+        return undefined;
+      },
+      // What is thrown here must not unwind through the core, which could not go on afterwards.
+      sign: (pointer, length, into = 0) => {
+        try {
+          this.bytes.set(host.sign(slice(pointer, length)).subarray(0, 64), into);
+          return 0;
+        } catch {
+          return -1;
+        }
+      },
+      key_log: (pointer, length) => {
+        try {
+          keyLog?.(text(pointer, length));
+        } catch {
+          // A debugging aid that fails must not fail the handshake.
+        }
+        return undefined;
+      },
+      panicked: (pointer, length) => {
+        this.#panic = text(pointer, length);
+        return undefined;
+      },
+    };
+  }
+
+  /** Turns a trap into an error of ours, and refuses every call after it. */
+  #guarded(functions: CoreFunctions): CoreFunctions {
+    const guard =
+      (run: (...values: never[]) => unknown) =>
+      (...values: never[]): unknown => {
+        if (this.#failure !== undefined) {
+          throw this.#failure;
+        }
+        try {
+          return run(...values);
+        } catch (cause) {
+          const reason = this.#panic ?? (cause instanceof Error ? cause.message : String(cause));
+          this.#failure = new EngineError("engine-failed", `the QUIC core failed: ${reason}`, {
+            cause,
+          });
+          throw this.#failure;
+        }
+      };
+    const entries = Object.entries(functions).filter(([, value]) => typeof value === "function");
+    return Object.fromEntries(
+      entries.map(([name, run]) => [name, guard(run)]),
+    ) as unknown as CoreFunctions;
+  }
+}

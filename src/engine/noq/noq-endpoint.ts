@@ -1,0 +1,368 @@
+import type { Timer } from "../../base/platform.ts";
+import type { SocketAddress } from "../../base/socket-address.ts";
+import {
+  type CloseCause,
+  type EndpointStats,
+  type EngineConnection,
+  type EngineConnectOptions,
+  type EngineEndpoint,
+  EngineError,
+  type EngineOptions,
+} from "../engine.ts";
+import { AddressBook, addressLength } from "./address-book.ts";
+import { Core, maxChunk, readHeader } from "./core.ts";
+import { EventBatch, eventKind } from "./events.ts";
+import { type ConnectionOwner, NoqConnection } from "./noq-connection.ts";
+import { encodeConnectOptions, encodeEndpointOptions, encodeProtocols } from "./options.ts";
+import { wasmModule } from "./wasm-module.ts";
+
+/** Received bytes kept for the next turn; what comes above it is dropped, as a socket's buffer would. */
+const maxInbox = 4 << 20;
+const firstInbox = 64 << 10;
+/** Address and length before each datagram in the inbox. */
+const inboxHeader = addressLength + 2;
+const maxDatagram = 0xffff;
+/** See crates/quic-core/src/transmits.rs. */
+const transmitHeader = 32;
+/** A handle in one number: the slot in the lower bits, the generation above. */
+const generationUnit = 2 ** 24;
+/** Application code with which a connection is closed whose handler has thrown. */
+const handlerErrorCode = 1n;
+
+/**
+ * Everything happens in turns, one per turn of the event loop at most: datagrams in, events to handlers, what they
+ * write out, next timer. A turn is scheduled by whatever makes one worthwhile.
+ */
+export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
+  readonly core: Core;
+  readonly addresses = new AddressBook();
+  readonly #options: EngineOptions;
+  readonly #connections = new Map<number, NoqConnection>();
+  readonly #events = new EventBatch();
+  /** Closed by us; their handlers are told in the next turn. */
+  #closing: NoqConnection[] = [];
+  #state: "open" | "failed" | "destroyed" = "open";
+  #inTurn = false;
+  #isScheduled = false;
+  #timer: Timer | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
+  #inbox = 0;
+  #inboxCapacity = 0;
+  #inboxLength = 0;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.core = new Core(wasmModule(), {
+      platform: options.platform,
+      sign: (message) => options.credentials.sign(message),
+      keyLog: options.keyLog,
+    });
+    this.core.call.endpoint_create(this.#put(encodeEndpointOptions(options)));
+  }
+
+  connect(options: EngineConnectOptions): EngineConnection {
+    this.#checkUsable("connect");
+    const { remote } = options;
+    const length = this.#put(
+      encodeConnectOptions(options, this.#options.transport, this.addresses),
+    );
+    const handle = this.core.call.endpoint_connect(this.now(), length);
+    if (handle < 0) {
+      throw new EngineError("invalid-options", `cannot connect: ${remote.host} is no destination`);
+    }
+    const connection = new NoqConnection(this, handle, "client", remote);
+    connection.handler = options.handler;
+    this.#connections.set(handle, connection);
+    this.schedule();
+    return connection;
+  }
+
+  setAlpns(alpns: readonly string[]): void {
+    this.#checkUsable("set protocols");
+    this.core.call.endpoint_set_protocols(this.#put(encodeProtocols(alpns)));
+  }
+
+  receive(from: SocketAddress, bytes: Uint8Array): void {
+    const end = this.#inboxLength + inboxHeader + bytes.length;
+    if (this.#state !== "open" || bytes.length === 0 || bytes.length > maxDatagram) {
+      return;
+    }
+    if (end > this.#inboxCapacity && !this.#growInbox(end)) {
+      return;
+    }
+    const memory = this.core.bytes;
+    const start = this.#inbox + this.#inboxLength;
+    memory.set(this.addresses.encode(from), start);
+    memory[start + addressLength] = bytes.length & 0xff;
+    memory[start + addressLength + 1] = bytes.length >> 8;
+    memory.set(bytes, start + inboxHeader);
+    this.#inboxLength = end;
+    this.schedule();
+  }
+
+  flush(): void {
+    this.#checkUsable("flush");
+    this.#transmit();
+    this.schedule();
+  }
+
+  stats(): EndpointStats {
+    this.#checkUsable("read statistics");
+    const at = this.core.call.endpoint_stats();
+    const { view } = this.core;
+    return {
+      connections: view.getFloat64(at, true),
+      handshakes: view.getFloat64(at + 8, true),
+      refused: view.getFloat64(at + 16, true),
+      retried: view.getFloat64(at + 24, true),
+      memoryBytes: this.core.bytes.length,
+    };
+  }
+
+  destroy(): void {
+    if (this.#state !== "destroyed") {
+      this.#state = "destroyed";
+      this.#disarm();
+      this.#connections.clear();
+      this.#closing = [];
+    }
+  }
+
+  now(): number {
+    return this.#options.platform.now();
+  }
+
+  schedule(): void {
+    if (!this.#isScheduled && !this.#inTurn && this.#state !== "destroyed") {
+      this.#isScheduled = true;
+      this.#options.platform.soon(this.#scheduledTurn);
+    }
+  }
+
+  closing(connection: NoqConnection): void {
+    this.#closing.push(connection);
+  }
+
+  readonly #scheduledTurn = (): void => {
+    this.#isScheduled = false;
+    this.#turn();
+  };
+
+  readonly #timedTurn = (): void => {
+    this.#timer = undefined;
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    this.#turn();
+  };
+
+  #turn(): void {
+    if (this.#state !== "open") {
+      return;
+    }
+    this.#inTurn = true;
+    try {
+      this.#receive();
+      this.#dispatch();
+      this.#finishClosing();
+      this.#transmit();
+    } catch (error) {
+      if (this.core.failure === undefined) {
+        this.#report(error);
+      }
+    } finally {
+      this.#inTurn = false;
+    }
+    if (this.core.failure !== undefined) {
+      this.#fail(this.core.failure);
+    } else if (this.#isOpen()) {
+      this.#arm();
+    }
+  }
+
+  #receive(): void {
+    const { core } = this;
+    const length = core.call.turn_receive(this.now(), this.#inboxLength);
+    this.#inboxLength = 0;
+    this.#events.load(core.bytes, core.call.events_pointer(), length);
+    core.call.events_clear();
+  }
+
+  #dispatch(): void {
+    const events = this.#events;
+    while (this.#isOpen() && this.core.failure === undefined && events.next()) {
+      const handle = events.slot + events.generation * generationUnit;
+      if (events.kind === eventKind.incoming) {
+        this.#onIncoming(handle);
+        continue;
+      }
+      const connection = this.#connections.get(handle);
+      if (connection === undefined) {
+        continue;
+      }
+      switch (events.kind) {
+        case eventKind.closed: {
+          const cause = connection.closeCause(events);
+          if (cause !== undefined) {
+            connection.finish(cause, this.#run);
+          }
+          break;
+        }
+        case eventKind.gone:
+          this.#connections.delete(handle);
+          break;
+        default:
+          try {
+            connection.dispatch(events);
+          } catch (error) {
+            this.#handlerFailed(connection, error);
+          }
+      }
+    }
+  }
+
+  #onIncoming(handle: number): void {
+    const connection = new NoqConnection(this, handle, "server");
+    this.#connections.set(handle, connection);
+    try {
+      this.#options.handler.incoming(connection);
+    } catch (error) {
+      this.#handlerFailed(connection, error);
+    }
+  }
+
+  /** Their handlers may close more connections. */
+  #finishClosing(): void {
+    while (this.#closing.length > 0) {
+      const connections = this.#closing;
+      this.#closing = [];
+      for (const connection of connections) {
+        if (connection.ownCause !== undefined) {
+          connection.finish(connection.ownCause, this.#run);
+        }
+      }
+    }
+  }
+
+  #transmit(): void {
+    const { core, addresses } = this;
+    const { transmit } = this.#options;
+    for (;;) {
+      const length = core.call.turn_transmit(this.now());
+      if (length === 0) {
+        return;
+      }
+      const { bytes, view } = core;
+      let offset = core.call.transmits_pointer();
+      const end = offset + length;
+      while (offset < end) {
+        const segmentSize = view.getUint32(offset + 20, true);
+        const start = offset + transmitHeader;
+        const stop = start + view.getUint32(offset + 24, true);
+        try {
+          transmit(addresses.decode(bytes, offset), bytes.subarray(start, stop), segmentSize);
+        } catch (error) {
+          this.#report(error);
+        }
+        offset = start + Math.ceil((stop - start) / 8) * 8;
+      }
+      core.call.transmits_clear();
+    }
+  }
+
+  /** A timer that fires too early is left alone: setting one anew in each turn costs more than a turn for nothing. */
+  #arm(): void {
+    const deadline = this.core.call.next_deadline();
+    if (deadline < 0) {
+      this.#disarm();
+      return;
+    }
+    const delay = deadline - this.now();
+    if (delay <= 0) {
+      this.schedule();
+    } else if (deadline < this.#timerAt) {
+      this.#disarm();
+      this.#timer = this.#options.platform.setTimer(delay, this.#timedTurn);
+      this.#timerAt = deadline;
+    }
+  }
+
+  #disarm(): void {
+    if (this.#timer !== undefined) {
+      this.#options.platform.clearTimer(this.#timer);
+      this.#timer = undefined;
+      this.#timerAt = Number.POSITIVE_INFINITY;
+    }
+  }
+
+  #growInbox(needed: number): boolean {
+    if (needed > maxInbox) {
+      return false;
+    }
+    let capacity = Math.max(this.#inboxCapacity, firstInbox);
+    while (capacity < needed) {
+      capacity *= 2;
+    }
+    this.#inbox = this.core.call.inbox_reserve(capacity);
+    this.#inboxCapacity = capacity;
+    return true;
+  }
+
+  /** Copies arguments to the core. */
+  #put(bytes: Uint8Array): number {
+    if (bytes.length > readHeader + maxChunk) {
+      throw new EngineError("invalid-options", `invalid options: ${bytes.length} bytes`);
+    }
+    return this.core.put(bytes);
+  }
+
+  /** Calls a handler of a connection that is over: what it throws can only be reported. */
+  readonly #run = (call: () => void): void => {
+    try {
+      call();
+    } catch (error) {
+      this.#report(error);
+    }
+  };
+
+  #handlerFailed(connection: NoqConnection, error: unknown): void {
+    this.#report(error);
+    if (this.core.failure === undefined && this.#isOpen()) {
+      connection.close(handlerErrorCode, "internal error");
+    }
+  }
+
+  #report(error: unknown): void {
+    if (error === this.core.failure) {
+      return;
+    }
+    try {
+      this.#options.handlerError?.(error);
+    } catch {
+      // There is nobody left to tell.
+    }
+  }
+
+  #fail(error: EngineError): void {
+    this.#state = "failed";
+    this.#disarm();
+    const cause: CloseCause = { type: "engine-failed", reason: error.message };
+    for (const connection of this.#connections.values()) {
+      connection.finish(connection.ownCause ?? cause, this.#run);
+    }
+    this.#connections.clear();
+    this.#run(() => this.#options.handler.failed(error));
+  }
+
+  /** A method, because a handler may have changed the state since the compiler last looked. */
+  #isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  #checkUsable(action: string): void {
+    if (this.#state === "destroyed") {
+      throw new EngineError("closed", `cannot ${action}: the endpoint is destroyed`);
+    }
+    if (this.core.failure !== undefined) {
+      throw this.core.failure;
+    }
+  }
+}

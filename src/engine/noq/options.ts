@@ -1,0 +1,164 @@
+// Options as the core reads them: crates/quic-core/src/config.rs.
+
+import type { SocketAddress } from "../../base/socket-address.ts";
+import {
+  defaultIncomingLimits,
+  defaultTransportOptions,
+  type EngineConnectOptions,
+  EngineError,
+  type EngineOptions,
+  type IncomingLimits,
+  type TransportOptions,
+} from "../engine.ts";
+import type { AddressBook } from "./address-book.ts";
+
+const publicKeyLength = 32;
+/** What the core can hold of protocols: their number, and the length of each, are one byte. */
+const maxProtocols = 255;
+const maxProtocolLength = 255;
+/** RFC 9000 §14.1 and the largest payload of a UDP datagram. */
+const minMtu = 1_200;
+const maxMtu = 65_527;
+/** RFC 9000 §4.6. */
+const maxStreams = 2 ** 50;
+const maxTimeMs = 2 ** 40;
+/** Windows are also memory, and the core's addresses have 32 bits. */
+const maxWindow = 2 ** 31;
+const maxCount = 2 ** 32 - 1;
+
+const congestionControls = ["cubic", "bbr", "new-reno"] as const;
+
+export function encodeEndpointOptions(options: EngineOptions): Uint8Array {
+  const transport = resolveTransport(defaultTransportOptions, options.transport);
+  const limits: IncomingLimits = { ...defaultIncomingLimits, ...options.incoming };
+  return new Encoder()
+    .publicKey(options.credentials.publicKey)
+    .flag(options.keyLog !== undefined)
+    .limits(limits)
+    .transport(transport)
+    .protocols(options.alpns)
+    .finish();
+}
+
+export function encodeConnectOptions(
+  options: EngineConnectOptions,
+  endpoint: Partial<TransportOptions> | undefined,
+  addresses: AddressBook,
+): Uint8Array {
+  if (options.alpns.length === 0) {
+    throw new EngineError("invalid-options", "cannot connect: no protocol (ALPN) is offered");
+  }
+  const transport = resolveTransport(
+    { ...defaultTransportOptions, ...endpoint },
+    options.transport,
+  );
+  return new Encoder()
+    .address(options.remote, addresses)
+    .publicKey(options.remotePublicKey)
+    .flag(options.earlyData ?? false)
+    .transport(transport)
+    .protocols(options.alpns)
+    .finish();
+}
+
+export function encodeProtocols(alpns: readonly string[]): Uint8Array {
+  return new Encoder().protocols(alpns).finish();
+}
+
+function resolveTransport(
+  base: TransportOptions,
+  changes: Partial<TransportOptions> | undefined,
+): TransportOptions {
+  return { ...base, ...changes };
+}
+
+/** Little-endian, in the order of the calls. Throws {@link EngineError} for what cannot work. */
+class Encoder {
+  readonly #bytes: number[] = [];
+
+  publicKey(key: Uint8Array): this {
+    if (key.length !== publicKeyLength) {
+      throw invalid("public key", `${key.length} bytes, expected ${publicKeyLength}`);
+    }
+    return this.#append(key);
+  }
+
+  flag(value: boolean): this {
+    return this.#append([value ? 1 : 0]);
+  }
+
+  address(address: SocketAddress, addresses: AddressBook): this {
+    return this.#append(addresses.encode(address));
+  }
+
+  limits(limits: IncomingLimits): this {
+    return this.#number("maxHandshakes", limits.maxHandshakes, 0, maxCount)
+      .#number("retryAbove", limits.retryAbove, 0, maxCount)
+      .#number("maxConnections", limits.maxConnections, 0, maxCount)
+      .#number("handshakeTimeoutMs", limits.handshakeTimeoutMs, 1, maxTimeMs);
+  }
+
+  transport(options: TransportOptions): this {
+    const congestionControl = congestionControls.indexOf(options.congestionControl);
+    if (congestionControl < 0) {
+      throw invalid("congestionControl", `${options.congestionControl} is unknown`);
+    }
+    return this.#number("idleTimeoutMs", options.idleTimeoutMs, 0, maxTimeMs)
+      .#number("keepAliveIntervalMs", options.keepAliveIntervalMs, 0, maxTimeMs)
+      .#number("maxBidirectionalStreams", options.maxBidirectionalStreams, 0, maxStreams)
+      .#number("maxUnidirectionalStreams", options.maxUnidirectionalStreams, 0, maxStreams)
+      .#number("streamReceiveWindow", options.streamReceiveWindow, 1, maxWindow)
+      .#number("receiveWindow", options.receiveWindow, 1, maxWindow)
+      .#number("sendWindow", options.sendWindow, 1, maxWindow)
+      .#number("datagramReceiveBuffer", options.datagramReceiveBuffer, 0, maxWindow)
+      .#number("datagramSendBuffer", options.datagramSendBuffer, 0, maxWindow)
+      .#number("initialMtu", options.initialMtu, minMtu, maxMtu)
+      .#number("maxMtu", options.maxMtu, 0, maxMtu)
+      .#double(congestionControl)
+      .#double(options.multipath ? 1 : 0);
+  }
+
+  protocols(alpns: readonly string[]): this {
+    if (alpns.length > maxProtocols) {
+      throw invalid("alpns", `${alpns.length} protocols, at most ${maxProtocols}`);
+    }
+    this.#append([alpns.length]);
+    for (const alpn of alpns) {
+      const bytes = new TextEncoder().encode(alpn);
+      if (bytes.length === 0 || bytes.length > maxProtocolLength) {
+        throw invalid(
+          "alpns",
+          `${JSON.stringify(alpn)} is not 1 to ${maxProtocolLength} bytes long`,
+        );
+      }
+      this.#append([bytes.length]).#append(bytes);
+    }
+    return this;
+  }
+
+  finish(): Uint8Array {
+    return Uint8Array.from(this.#bytes);
+  }
+
+  #number(name: string, value: number, least: number, most: number): this {
+    if (!Number.isFinite(value) || value < least || value > most) {
+      throw invalid(name, `${value} is not from ${least} to ${most}`);
+    }
+    return this.#double(Math.floor(value));
+  }
+
+  #double(value: number): this {
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setFloat64(0, value, true);
+    return this.#append(bytes);
+  }
+
+  #append(bytes: Iterable<number>): this {
+    this.#bytes.push(...bytes);
+    return this;
+  }
+}
+
+function invalid(name: string, problem: string): EngineError {
+  return new EngineError("invalid-options", `invalid ${name}: ${problem}`);
+}

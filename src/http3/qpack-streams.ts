@@ -1,0 +1,120 @@
+import { StreamType } from "./frame.ts";
+import { connectionError, type H3Error } from "./h3-error.ts";
+import type { Http3Limits } from "./http3-limits.ts";
+import { LocalStream } from "./local-stream.ts";
+import type { FieldSection } from "./qpack/field.ts";
+import { type DecodeOutcome, QpackDecoder } from "./qpack/qpack-decoder.ts";
+import { QpackEncoder } from "./qpack/qpack-encoder.ts";
+import { QpackError } from "./qpack/qpack-error.ts";
+import type { Settings } from "./settings.ts";
+import type { StreamCore, StreamPort } from "./stream-port.ts";
+
+export interface QpackStreamsOwner {
+  openUnidirectional(core: StreamCore): StreamPort | undefined;
+  fail(error: H3Error): void;
+  soon(callback: () => void): void;
+  /** A section that `decode` found blocked can be read now, or is too large. */
+  unblocked(streamId: number, outcome: DecodeOutcome): void;
+}
+
+/**
+ * QPACK of one connection with its streams (RFC 9204 §4.2). Ours are opened when there is something to say on them.
+ * Faults of the peer are thrown as H3Error (connection).
+ */
+export class QpackStreams {
+  readonly #owner: QpackStreamsOwner;
+  readonly #encoder: QpackEncoder = new QpackEncoder();
+  readonly #decoder: QpackDecoder;
+  readonly #encoderStream: LocalStream;
+  readonly #decoderStream: LocalStream;
+  #flushing = false;
+
+  constructor(limits: Http3Limits, owner: QpackStreamsOwner) {
+    this.#owner = owner;
+    this.#decoder = new QpackDecoder({
+      maxTableCapacity: limits.qpackMaxTableCapacity,
+      blockedStreams: limits.qpackBlockedStreams,
+      maxFieldSectionSize: limits.maxFieldSectionSize,
+    });
+    const streamOwner = {
+      openUnidirectional: (core: StreamCore) => owner.openUnidirectional(core),
+      fail: (error: H3Error) => owner.fail(error),
+      maxBacklog: limits.maxControlBacklog,
+    };
+    this.#encoderStream = new LocalStream(StreamType.QPACK_ENCODER, {
+      ...streamOwner,
+      writableChanged: (writable) => this.#encoder.setEncoderStreamWritable(writable),
+    });
+    this.#decoderStream = new LocalStream(StreamType.QPACK_DECODER, {
+      ...streamOwner,
+      writableChanged: () => {},
+    });
+  }
+
+  /** The peer allows more streams. */
+  open(): void {
+    this.#encoderStream.open();
+    this.#decoderStream.open();
+  }
+
+  setPeerSettings(settings: Settings): void {
+    this.#encoder.setPeerLimits({
+      maxTableCapacity: settings.qpackMaxTableCapacity,
+      blockedStreams: settings.qpackBlockedStreams,
+    });
+  }
+
+  encode(streamId: number, fields: FieldSection): Uint8Array {
+    const section = this.#encoder.encode(streamId, fields);
+    const instructions = this.#encoder.takeEncoderStream();
+    if (instructions !== undefined) {
+      this.#encoderStream.send(instructions);
+    }
+    return section;
+  }
+
+  decode(streamId: number, bytes: Uint8Array): DecodeOutcome {
+    const outcome = checked(() => this.#decoder.decode(streamId, bytes));
+    this.#flushSoon();
+    return outcome;
+  }
+
+  cancelDecoding(streamId: number): void {
+    this.#decoder.cancelStream(streamId);
+    this.#flushSoon();
+  }
+
+  receiveEncoderStream(bytes: Uint8Array): void {
+    const unblocked = checked(() => this.#decoder.handleEncoderStream(bytes));
+    this.#flushSoon();
+    for (const { streamId, outcome } of unblocked) {
+      this.#owner.unblocked(streamId, outcome);
+    }
+  }
+
+  receiveDecoderStream(bytes: Uint8Array): void {
+    checked(() => this.#encoder.handleDecoderStream(bytes));
+  }
+
+  /** What all streams of a turn have to tell the peer's encoder leaves in one write. */
+  #flushSoon(): void {
+    if (!this.#flushing) {
+      this.#flushing = true;
+      this.#owner.soon(() => {
+        this.#flushing = false;
+        const instructions = this.#decoder.takeDecoderStream();
+        if (instructions !== undefined) {
+          this.#decoderStream.send(instructions);
+        }
+      });
+    }
+  }
+}
+
+function checked<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw error instanceof QpackError ? connectionError(error.code, error.message) : error;
+  }
+}

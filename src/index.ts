@@ -1,0 +1,63 @@
+// Calls between peers: what most programs need.
+
+export type {
+  Authorize,
+  ConnectOptions,
+  EndpointOptions,
+  IncomingPeer,
+} from "./endpoint/endpoint.ts";
+export { Endpoint } from "./endpoint/endpoint.ts";
+export type { Peer } from "./rpc/peer-context.ts";
+export { peerKey } from "./rpc/peer-context.ts";
+export type { PeerRouter, PeerRouterOptions } from "./rpc/peer-router.ts";
+export { createPeerRouter } from "./rpc/peer-router.ts";
+export type { QuicTransport } from "./rpc/quic-transport.ts";
+export { createQuicTransport } from "./rpc/quic-transport.ts";
+export type { QuicTransportOptions } from "./rpc/quic-transport-options.ts";
+export type {
+  AuthorizeCall,
+  PeerServiceOptions,
+} from "./rpc/service-routes.ts";
+
+// Identities and addresses, as iroh has them.
+
+export type { EndpointAddrInit } from "./identity/endpoint-addr.ts";
+export { EndpointAddr } from "./identity/endpoint-addr.ts";
+export { EndpointId } from "./identity/endpoint-id.ts";
+export { EndpointTicket } from "./identity/endpoint-ticket.ts";
+export type { IdentityErrorCode } from "./identity/identity-error.ts";
+export { IdentityError } from "./identity/identity-error.ts";
+export type { LoadKeyFileOptions } from "./identity/key-file.ts";
+export type { KeyFormat, SaveKeyOptions } from "./identity/secret-key.ts";
+export { SecretKey } from "./identity/secret-key.ts";
+export type { Target } from "./identity/target.ts";
+export { parseTarget } from "./identity/target.ts";
+export type { TransportAddr } from "./identity/transport-addr.ts";
+export { verify } from "./identity/verify.ts";
+
+// Protocols of one's own: connections and streams.
+
+export type { SocketAddress } from "./base/socket-address.ts";
+export type { BiStream, CloseOptions } from "./endpoint/connection.ts";
+export { Connection } from "./endpoint/connection.ts";
+export type { EndpointErrorCode } from "./endpoint/endpoint-error.ts";
+export { closeCode, EndpointError } from "./endpoint/endpoint-error.ts";
+export type { ProtocolHandler } from "./endpoint/protocol-handler.ts";
+export { ReceiveStream } from "./endpoint/receive-stream.ts";
+export { Router } from "./endpoint/router.ts";
+export { SendStream } from "./endpoint/send-stream.ts";
+
+// For who extends or tests connect-quic: engines, networks, clocks.
+
+export type { Platform, Timer } from "./base/platform.ts";
+export type {
+  CloseCause,
+  ConnectionStats,
+  EndpointStats,
+  Engine,
+  IncomingLimits,
+  PathInfo,
+  TransportOptions,
+} from "./engine/engine.ts";
+export { defaultIncomingLimits, defaultTransportOptions } from "./engine/engine.ts";
+export type { BindSocket, DatagramSocket, DatagramSocketHandler } from "./net/datagram-socket.ts";

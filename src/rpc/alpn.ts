@@ -1,0 +1,2 @@
+/** The protocol of Connect RPC between peers: HTTP/3 on a connection whose both ends are proven by their keys. */
+export const connectQuicAlpn = "connect-quic/1";

@@ -1,0 +1,249 @@
+import type { Platform, Timer } from "../base/platform.ts";
+import { EndpointError } from "../endpoint/endpoint-error.ts";
+import { longestTimerMs } from "./check-options.ts";
+import {
+  type BackoffOptions,
+  RedialPlan,
+  type RedialState,
+  type RedialStep,
+} from "./redial-plan.ts";
+import type { HttpSession, SessionEvents, SessionWaiter } from "./session.ts";
+
+/** Opens a connection to the peer. Rejects with `signal`'s reason when that fires first. */
+export type Dial = (
+  events: SessionEvents,
+  options: { readonly signal: AbortSignal; readonly timeoutMs: number },
+) => Promise<HttpSession>;
+
+export interface ChannelOptions {
+  /** The peer's short id, for messages. */
+  readonly peer: string;
+  readonly dial: Dial;
+  readonly platform: Platform;
+  readonly backoff?: BackoffOptions;
+}
+
+/** "waiting": a dial failed a moment ago, the next one comes after a pause. */
+export type ChannelState = RedialState["type"];
+
+/**
+ * The way to a peer: the connection that calls to it share. There is none until a call wants one, and when it is lost
+ * the next call brings another. Calls that find none wait for it, each for its own time at most.
+ */
+export class Channel {
+  readonly peer: string;
+  readonly #dial: Dial;
+  readonly #platform: Platform;
+  readonly #plan: RedialPlan;
+  readonly #waiters = new Map<
+    SessionWaiter,
+    { readonly timer: Timer; readonly timeoutMs: number }
+  >();
+  /** Sessions that take no new calls and are still busy with old ones. */
+  readonly #draining = new Set<HttpSession>();
+  #session: HttpSession | undefined;
+  #dialing: AbortController | undefined;
+  #backoffTimer: Timer | undefined;
+  #lastError: unknown;
+
+  constructor(options: ChannelOptions) {
+    this.peer = options.peer;
+    this.#dial = options.dial;
+    this.#platform = options.platform;
+    this.#plan = new RedialPlan(options.backoff);
+  }
+
+  get state(): ChannelState {
+    return this.#plan.state.type;
+  }
+
+  /** The session that new calls go to. */
+  get session(): HttpSession | undefined {
+    return this.#session?.state === "open" ? this.#session : undefined;
+  }
+
+  /**
+   * The session for a new request. When there is none it is undefined, and `waiter` hears of it later: `unreachable`
+   * when the dial fails, or after `timeoutMs`.
+   */
+  acquire(waiter: SessionWaiter, timeoutMs: number): HttpSession | undefined {
+    const session = this.session;
+    if (session !== undefined) {
+      return session;
+    }
+    const timer = this.#platform.setTimer(timeoutMs, () => {
+      this.forget(waiter);
+      waiter.unreachable(this.#timeoutError(timeoutMs));
+    });
+    this.#waiters.set(waiter, { timer, timeoutMs });
+    this.#take(this.#plan.wanted(this.#platform.now()));
+    return undefined;
+  }
+
+  /** The waiter wants no session any more. */
+  forget(waiter: SessionWaiter): void {
+    const waiting = this.#waiters.get(waiter);
+    if (waiting !== undefined) {
+      this.#platform.clearTimer(waiting.timer);
+      this.#waiters.delete(waiter);
+      if (this.#waiters.size === 0) {
+        this.#clearBackoff();
+        this.#plan.unwanted();
+      }
+    }
+  }
+
+  /** The peer has answered a request on this session. */
+  answered(session: HttpSession): void {
+    if (session === this.#session) {
+      this.#plan.proven();
+    }
+  }
+
+  /**
+   * Closes the connection, after its calls have ended or `timeoutMs` has passed; waiting calls get `endpoint-closed`.
+   * A later call dials again.
+   */
+  async disconnect(options: { readonly timeoutMs: number }): Promise<void> {
+    this.#dialing?.abort(
+      new EndpointError("endpoint-closed", `no longer connecting to ${this.peer}`),
+    );
+    this.#failWaiters(
+      new EndpointError("endpoint-closed", `cannot call ${this.peer}: the transport is closed`),
+    );
+    const sessions = [...this.#draining];
+    if (this.#session !== undefined) {
+      sessions.push(this.#session);
+      this.#retire(this.#session);
+    }
+    await Promise.all(sessions.map((session) => session.shutdown(options)));
+  }
+
+  #take(step: RedialStep): void {
+    switch (step.type) {
+      case "none":
+        return;
+      case "dial":
+        this.#connect();
+        return;
+      case "wait":
+        this.#backoffTimer = this.#platform.setTimer(step.untilMs - this.#platform.now(), () => {
+          this.#backoffTimer = undefined;
+          this.#take(this.#plan.timeUp());
+        });
+        return;
+    }
+  }
+
+  #connect(): void {
+    const dialing = new AbortController();
+    this.#dialing = dialing;
+    let session: HttpSession | undefined;
+    const events: SessionEvents = {
+      goingAway: () => {
+        if (session !== undefined && session === this.#session) {
+          this.#retire(session);
+          // What is still running there may go on for as long as it takes.
+          void session.shutdown({ timeoutMs: longestTimerMs });
+        }
+      },
+      closed: () => {
+        if (session !== undefined) {
+          this.#closed(session);
+        }
+      },
+    };
+    const timeoutMs = Math.max(...[...this.#waiters.values()].map((waiting) => waiting.timeoutMs));
+    this.#dial(events, { signal: dialing.signal, timeoutMs }).then(
+      (opened) => {
+        session = opened;
+        this.#dialing = undefined;
+        this.#connected(opened);
+      },
+      (error: unknown) => {
+        this.#dialing = undefined;
+        this.#dialFailed(error, dialing.signal.aborted);
+      },
+    );
+  }
+
+  #connected(session: HttpSession): void {
+    this.#plan.connected();
+    this.#session = session;
+    if (session.state === "closed") {
+      this.#closed(session);
+    } else if (session.state === "draining") {
+      this.#retire(session);
+    }
+    if (this.#session !== session) {
+      // It ended before anybody could use it; those who wait are for the next one.
+      if (this.#waiters.size > 0) {
+        this.#take(this.#plan.wanted(this.#platform.now()));
+      }
+      return;
+    }
+    for (const waiter of this.#takeWaiters()) {
+      waiter.ready(session);
+    }
+  }
+
+  #dialFailed(error: unknown, aborted: boolean): void {
+    if (aborted) {
+      this.#plan.dialAborted();
+    } else {
+      this.#lastError = error;
+      this.#plan.dialFailed(this.#platform.now(), this.#random());
+    }
+    this.#failWaiters(error);
+  }
+
+  /** New calls go elsewhere. */
+  #retire(session: HttpSession): void {
+    this.#session = undefined;
+    this.#draining.add(session);
+    this.#plan.lost(this.#platform.now(), this.#random());
+  }
+
+  #closed(session: HttpSession): void {
+    this.#draining.delete(session);
+    if (session === this.#session) {
+      this.#session = undefined;
+      this.#plan.lost(this.#platform.now(), this.#random());
+    }
+  }
+
+  #failWaiters(error: unknown): void {
+    for (const waiter of this.#takeWaiters()) {
+      waiter.unreachable(error);
+    }
+  }
+
+  #takeWaiters(): SessionWaiter[] {
+    const waiters = [...this.#waiters.keys()];
+    for (const waiter of waiters) {
+      this.forget(waiter);
+    }
+    return waiters;
+  }
+
+  #clearBackoff(): void {
+    if (this.#backoffTimer !== undefined) {
+      this.#platform.clearTimer(this.#backoffTimer);
+      this.#backoffTimer = undefined;
+    }
+  }
+
+  #timeoutError(timeoutMs: number): EndpointError {
+    return new EndpointError(
+      "dial-timeout",
+      `cannot connect to ${this.peer} within ${timeoutMs} ms`,
+      this.#lastError === undefined ? {} : { cause: this.#lastError },
+    );
+  }
+
+  #random(): number {
+    const bytes = new Uint32Array(1);
+    this.#platform.randomFill(new Uint8Array(bytes.buffer));
+    return (bytes[0] ?? 0) / 2 ** 32;
+  }
+}

@@ -1,0 +1,193 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import type {
+  ConnectRouter,
+  ConnectRouterOptions,
+  MethodImpl,
+  ServiceImpl,
+} from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { deferred } from "../base/deferred.ts";
+import type { Connection } from "../endpoint/connection.ts";
+import type { Endpoint } from "../endpoint/endpoint.ts";
+import { Router } from "../endpoint/router.ts";
+import { Http3Connection } from "../http3/http3-connection.ts";
+import { connectQuicAlpn } from "./alpn.ts";
+import {
+  inRange,
+  isFunction,
+  isList,
+  largestMessageBytes,
+  longestTimerMs,
+} from "./check-options.ts";
+import { defaultCompressions } from "./compressions.ts";
+import { limitDuration } from "./limit-duration.ts";
+import { defaultReadMaxBytes } from "./message-limits.ts";
+import { ServedConnection } from "./served-connection.ts";
+import { type AuthorizeCall, type PeerServiceOptions, ServiceRoutes } from "./service-routes.ts";
+
+/**
+ * Options of all services of a router: those of Connect's routers, and what a peer needs. `acceptCompression` is by
+ * default gzip, brotli, and zstd where Node.js has it; `readMaxBytes` 16 MiB.
+ */
+export interface PeerRouterOptions extends ConnectRouterOptions {
+  /** Asked for each call. Default: everybody may call. Whole connections are refused with the endpoint's `authorize`. */
+  readonly authorize?: AuthorizeCall;
+  /**
+   * Handlers that may run at once for one connection; requests above it are refused as not processed. Counts handlers of
+   * calls that were given up, so that a peer cannot start work without end by cancelling. Default 1000.
+   */
+  readonly maxConcurrentCalls?: number;
+  /**
+   * How long a handler may take, whatever deadline the caller has set. The call then ends with DeadlineExceeded, also when
+   * the handler ignores its signal. Milliseconds, default 0: no limit, because streams may live for days.
+   */
+  readonly handlerTimeoutMs?: number;
+}
+
+/** Serves Connect services to peers. */
+export interface PeerRouter extends ConnectRouter, AsyncDisposable {
+  readonly endpoint: Endpoint;
+  /** Serves a service. Methods that the implementation leaves out answer Unimplemented. */
+  service<T extends DescService>(
+    service: T,
+    implementation: Partial<ServiceImpl<T>>,
+    options?: PeerServiceOptions,
+  ): this;
+  /** Serves a single method. */
+  rpc<M extends DescMethod>(
+    method: M,
+    implementation: MethodImpl<M>,
+    options?: PeerServiceOptions,
+  ): this;
+  /** Resolves when the router is closed, by {@link close} or with its endpoint. */
+  readonly closed: Promise<void>;
+  /**
+   * Takes no more calls, lets those that run come to their end, at most `graceMs` (default 5000), and closes the
+   * connections. The endpoint stays open. Idempotent.
+   */
+  close(options?: { readonly graceMs?: number }): Promise<void>;
+}
+
+/**
+ * Creates a router that serves the protocols Connect, gRPC and gRPC-web to the peers of `endpoint`, and starts to accept
+ * their connections. Until it is closed it keeps the process alive.
+ *
+ * ```ts
+ * const router = createPeerRouter(endpoint);
+ * router.service(ElizaService, { say: (request, context) => ({ sentence: … }) });
+ * await router.closed;
+ * ```
+ *
+ * Throws TypeError or RangeError for options that cannot be, and when the endpoint has a peer router already.
+ */
+export function createPeerRouter(endpoint: Endpoint, options: PeerRouterOptions = {}): PeerRouter {
+  return new ServingRouter(endpoint, options);
+}
+
+class ServingRouter implements PeerRouter {
+  readonly endpoint: Endpoint;
+  readonly closed: Promise<void>;
+  readonly #closed = deferred<void>();
+  readonly #maxConcurrentCalls: number;
+  readonly #routes: ServiceRoutes;
+  readonly #router: Router;
+  readonly #sessions = new Set<Http3Connection>();
+  #closing: Promise<void> | undefined;
+  #graceMs = 0;
+
+  constructor(endpoint: Endpoint, options: PeerRouterOptions) {
+    checkOptions(options);
+    const { authorize, maxConcurrentCalls = 1_000, handlerTimeoutMs = 0, ...connect } = options;
+    this.endpoint = endpoint;
+    this.closed = this.#closed.promise;
+    this.#maxConcurrentCalls = maxConcurrentCalls;
+    this.#routes = new ServiceRoutes({
+      authorize,
+      report: (error) => endpoint.report(error),
+      limitDuration:
+        handlerTimeoutMs === 0 ? undefined : limitDuration(handlerTimeoutMs, endpoint.platform),
+      handlers: {
+        ...connect,
+        acceptCompression: connect.acceptCompression ?? [...defaultCompressions],
+        readMaxBytes: connect.readMaxBytes ?? defaultReadMaxBytes,
+      },
+    });
+    this.#router = new Router(endpoint).accept(connectQuicAlpn, {
+      accept: (connection) => this.#accept(connection),
+      shutdown: async () => {
+        const timeoutMs = this.#graceMs;
+        await Promise.all([...this.#sessions].map((session) => session.shutdown({ timeoutMs })));
+      },
+    });
+    void endpoint.closed.then(() => this.close({ graceMs: 0 }));
+  }
+
+  get handlers(): UniversalHandler[] {
+    return this.#routes.handlers;
+  }
+
+  service<T extends DescService>(
+    service: T,
+    implementation: Partial<ServiceImpl<T>>,
+    options?: PeerServiceOptions,
+  ): this {
+    this.#routes.addService(service, implementation, options);
+    return this;
+  }
+
+  rpc<M extends DescMethod>(
+    method: M,
+    implementation: MethodImpl<M>,
+    options?: PeerServiceOptions,
+  ): this {
+    this.#routes.addMethod(method, implementation, options);
+    return this;
+  }
+
+  close(options: { readonly graceMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.graceMs ?? 5_000);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    this.#graceMs = graceMs;
+    await this.#router.close({ timeoutMs: graceMs });
+    this.#closed.resolve();
+  }
+
+  #accept(connection: Connection): void {
+    const { platform } = this.endpoint;
+    const served = new ServedConnection({
+      peer: { id: connection.remoteId, connection },
+      routes: this.#routes,
+      maxConcurrentCalls: this.#maxConcurrentCalls,
+      platform,
+      report: (error) => this.endpoint.report(error),
+    });
+    const { connection: engineConnection, start } = connection.handOver();
+    const session = new Http3Connection(engineConnection, {
+      role: "server",
+      platform,
+      onRequest: (stream) => served.onRequest(stream),
+      onClosed: () => this.#sessions.delete(session),
+    });
+    this.#sessions.add(session);
+    start();
+  }
+}
+
+function checkOptions(options: PeerRouterOptions): void {
+  isFunction("authorize", options.authorize);
+  inRange("maxConcurrentCalls", options.maxConcurrentCalls, 1, Number.MAX_SAFE_INTEGER);
+  inRange("handlerTimeoutMs", options.handlerTimeoutMs, 0, longestTimerMs);
+  inRange("maxTimeoutMs", options.maxTimeoutMs, 1, Number.MAX_SAFE_INTEGER);
+  inRange("compressMinBytes", options.compressMinBytes, 0, Number.MAX_SAFE_INTEGER);
+  inRange("readMaxBytes", options.readMaxBytes, 1, largestMessageBytes);
+  inRange("writeMaxBytes", options.writeMaxBytes, 1, largestMessageBytes);
+  isList("interceptors", options.interceptors);
+  isList("acceptCompression", options.acceptCompression);
+}

@@ -1,0 +1,102 @@
+import type {
+  BinaryReadOptions,
+  BinaryWriteOptions,
+  JsonReadOptions,
+  JsonWriteOptions,
+} from "@bufbuild/protobuf";
+import type { Interceptor } from "@connectrpc/connect";
+import {
+  type CommonTransportOptions,
+  type Compression,
+  validateReadWriteMaxBytes,
+} from "@connectrpc/connect/protocol";
+import { Endpoint } from "../endpoint/endpoint.ts";
+import type { Target } from "../identity/target.ts";
+import { inRange, isList, largestMessageBytes, longestTimerMs, oneOf } from "./check-options.ts";
+import { defaultCompressions } from "./compressions.ts";
+import { defaultReadMaxBytes } from "./message-limits.ts";
+import type { Protocol } from "./protocol-transport.ts";
+
+export interface QuicTransportOptions {
+  /** Whose identity and socket the calls use. */
+  readonly endpoint: Endpoint;
+  /** The peer to call: a ticket or an id, as text or as object, or an EndpointAddr. */
+  readonly to: Target;
+  /** How calls look on the wire; a PeerRouter understands all three. Default "connect". */
+  readonly protocol?: Protocol;
+  /** How long a call waits for a connection. Milliseconds, default 10000. */
+  readonly dialTimeoutMs?: number;
+  /**
+   * "active": the connection is kept alive while calls are open; between them it ends after the idle timeout, and the
+   * next call dials again. "always": also between calls, from the next dial on. Default "active".
+   */
+  readonly keepAlive?: "active" | "always";
+  /** Messages as Protobuf binary, or as JSON with false. Default true. */
+  readonly useBinaryFormat?: boolean;
+  /** Applied to all calls, the first one outermost. Default none. */
+  readonly interceptors?: readonly Interceptor[];
+  readonly jsonOptions?: Partial<JsonReadOptions & JsonWriteOptions>;
+  readonly binaryOptions?: Partial<BinaryReadOptions & BinaryWriteOptions>;
+  /** Compressions that the peer may answer with, most wanted first. Default gzip, brotli, and zstd where Node.js has it. */
+  readonly acceptCompression?: readonly Compression[];
+  /** Compression of requests. Default none. */
+  readonly sendCompression?: Compression;
+  /** Smaller messages are sent uncompressed. Bytes, default 1024. */
+  readonly compressMinBytes?: number;
+  /** Largest message taken from the peer; larger ones end the call with ResourceExhausted. Bytes, default 16 MiB. */
+  readonly readMaxBytes?: number;
+  /** Largest message sent to the peer; larger ones fail with ResourceExhausted. Bytes, default 4 GiB. */
+  readonly writeMaxBytes?: number;
+  /** Methods without side effects are called with HTTP GET in the Connect protocol. Default false. */
+  readonly useHttpGet?: boolean;
+  /** Deadline of calls that do not have their own. Milliseconds, default none. */
+  readonly defaultTimeoutMs?: number;
+}
+
+/** The options with their defaults; `common` is for Connect's own transports. */
+export interface ResolvedTransportOptions {
+  readonly endpoint: Endpoint;
+  readonly protocol: Protocol;
+  readonly dialTimeoutMs: number;
+  readonly keepAlive: "active" | "always";
+  readonly common: Omit<CommonTransportOptions, "baseUrl" | "httpClient">;
+}
+
+/** Throws TypeError or RangeError naming the option that cannot be. */
+export function resolveTransportOptions(options: QuicTransportOptions): ResolvedTransportOptions {
+  const { endpoint, protocol = "connect", keepAlive = "active", dialTimeoutMs = 10_000 } = options;
+  if (!(endpoint instanceof Endpoint)) {
+    throw new TypeError("option endpoint: expected an Endpoint");
+  }
+  oneOf("protocol", protocol, ["connect", "grpc", "grpc-web"]);
+  oneOf("keepAlive", keepAlive, ["active", "always"]);
+  inRange("dialTimeoutMs", dialTimeoutMs, 1, longestTimerMs);
+  inRange("defaultTimeoutMs", options.defaultTimeoutMs, 1, longestTimerMs);
+  inRange("compressMinBytes", options.compressMinBytes, 0, Number.MAX_SAFE_INTEGER);
+  inRange("readMaxBytes", options.readMaxBytes, 1, largestMessageBytes);
+  inRange("writeMaxBytes", options.writeMaxBytes, 1, largestMessageBytes);
+  isList("interceptors", options.interceptors);
+  isList("acceptCompression", options.acceptCompression);
+  const common: ResolvedTransportOptions["common"] = {
+    useBinaryFormat: options.useBinaryFormat ?? true,
+    useHttpGet: options.useHttpGet ?? false,
+    interceptors: [...(options.interceptors ?? [])],
+    acceptCompression: [...(options.acceptCompression ?? defaultCompressions)],
+    sendCompression: options.sendCompression ?? null,
+    ...validateReadWriteMaxBytes(
+      options.readMaxBytes ?? defaultReadMaxBytes,
+      options.writeMaxBytes,
+      options.compressMinBytes,
+    ),
+  };
+  if (options.jsonOptions !== undefined) {
+    common.jsonOptions = options.jsonOptions;
+  }
+  if (options.binaryOptions !== undefined) {
+    common.binaryOptions = options.binaryOptions;
+  }
+  if (options.defaultTimeoutMs !== undefined) {
+    common.defaultTimeoutMs = options.defaultTimeoutMs;
+  }
+  return { endpoint, protocol, keepAlive, dialTimeoutMs, common };
+}

@@ -1,0 +1,132 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  createConnectRouter,
+  type Interceptor,
+  type MethodImpl,
+  type ServiceImpl,
+} from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { callScope } from "./call-scope.ts";
+import type { Peer } from "./peer-context.ts";
+import type { Route } from "./server-call.ts";
+import { unknownMethod } from "./unknown-method.ts";
+
+/**
+ * Decides whether a peer may call a method, before anything of the request's content is read. False, a throw or a
+ * rejection mean no: the caller gets PermissionDenied, or the ConnectError that was thrown.
+ */
+export type AuthorizeCall = (peer: Peer, method: DescMethod) => boolean | Promise<boolean>;
+
+/** Options of one service or method; they replace those of the router. */
+export interface PeerServiceOptions extends ConnectRouterOptions {
+  /** Asked for each call, after the router's own `authorize` said yes. Default: everybody may call. */
+  readonly authorize?: AuthorizeCall;
+}
+
+export interface ServiceRoutesOptions {
+  /** Of all services that do not have their own. */
+  readonly handlers: ConnectRouterOptions & { readonly readMaxBytes: number };
+  readonly authorize: AuthorizeCall | undefined;
+  /** Goes around all handlers, inside of nothing but the call's scope. */
+  readonly limitDuration: Interceptor | undefined;
+  readonly report: (error: unknown) => void;
+}
+
+/** The methods that a router serves, by path. */
+export class ServiceRoutes {
+  readonly #options: ServiceRoutesOptions;
+  readonly #router: ConnectRouter;
+  readonly #routes = new Map<string, Route>();
+  readonly #services = new Set<string>();
+
+  constructor(options: ServiceRoutesOptions) {
+    this.#options = options;
+    this.#router = createConnectRouter(options.handlers);
+  }
+
+  get handlers(): UniversalHandler[] {
+    return this.#router.handlers;
+  }
+
+  addService<T extends DescService>(
+    service: T,
+    implementation: Partial<ServiceImpl<T>>,
+    options: PeerServiceOptions = {},
+  ): void {
+    this.#add(options, (merged) => this.#router.service(service, implementation, merged));
+    this.#services.add(service.typeName);
+  }
+
+  addMethod<M extends DescMethod>(
+    method: M,
+    implementation: MethodImpl<M>,
+    options: PeerServiceOptions = {},
+  ): void {
+    this.#add(options, (merged) => this.#router.rpc(method, implementation, merged));
+    this.#services.add(method.parent.typeName);
+  }
+
+  /** Also of paths that are not served: that route answers Unimplemented. */
+  find(path: string): Route {
+    const query = path.indexOf("?");
+    const pathname = query < 0 ? path : path.slice(0, query);
+    return this.#routes.get(pathname) ?? this.#unknown(pathname);
+  }
+
+  #add(options: PeerServiceOptions, register: (merged: ConnectRouterOptions) => void): void {
+    const { authorize, ...own } = options;
+    const merged = { ...this.#options.handlers, ...own };
+    const known = this.#router.handlers.length;
+    const limit = this.#options.limitDuration;
+    const outer = limit === undefined ? [callScope] : [callScope, limit];
+    register({ ...merged, interceptors: [...outer, ...(merged.interceptors ?? [])] });
+    const hooks = [this.#options.authorize, authorize].filter((hook) => hook !== undefined);
+    for (const handler of this.#router.handlers.slice(known)) {
+      const route: Route = { handle: handler, readMaxBytes: merged.readMaxBytes };
+      if (hooks.length > 0) {
+        route.authorize = (peer) => this.#authorize(hooks, peer, handler.method);
+      }
+      this.#routes.set(handler.requestPath, route);
+    }
+  }
+
+  async #authorize(
+    hooks: readonly AuthorizeCall[],
+    peer: Peer,
+    method: DescMethod,
+  ): Promise<ConnectError | undefined> {
+    const denied = new ConnectError(
+      `${peer.id.short} may not call ${method.parent.typeName}/${method.name}`,
+      Code.PermissionDenied,
+    );
+    try {
+      for (const hook of hooks) {
+        if (!(await hook(peer, method))) {
+          return denied;
+        }
+      }
+      return undefined;
+    } catch (error) {
+      if (error instanceof ConnectError) {
+        return error;
+      }
+      this.#options.report(error);
+      return denied;
+    }
+  }
+
+  #unknown(pathname: string): Route {
+    const [, service = "", method = ""] = pathname.slice(0, maxEchoedPath).split("/");
+    const message = this.#services.has(service)
+      ? `service ${service} has no method ${method}`
+      : `no service ${service} here`;
+    return { handle: unknownMethod(message), readMaxBytes: this.#options.handlers.readMaxBytes };
+  }
+}
+
+/** How much of a path that is not served comes back in the error. Characters. */
+const maxEchoedPath = 200;

@@ -1,0 +1,21 @@
+import type { Http3Connection } from "../http3/http3-connection.ts";
+
+/** What calls need of the HTTP/3 connection that they run on. */
+export type HttpSession = Pick<
+  Http3Connection,
+  "activeRequests" | "queuedRequests" | "close" | "request" | "shutdown" | "state"
+>;
+
+/** What a session tells its owner. */
+export interface SessionEvents {
+  /** It takes no new requests; those that are under way go on. */
+  readonly goingAway: () => void;
+  /** It is over, and so are its requests. */
+  readonly closed: () => void;
+}
+
+/** Someone who waits for a session to send a request on. Gets exactly one of the two calls. */
+export interface SessionWaiter {
+  ready(session: HttpSession): void;
+  unreachable(error: unknown): void;
+}

@@ -1,0 +1,54 @@
+// The other process of the behaviour suite: the test services on a wire of choice. Prints where they are as one line of
+// JSON, and ends when stdin does.
+//
+//   node --import tsx test/behaviour/server-process.ts --wire h2c|h2
+
+import { once } from "node:events";
+import { createSecureServer, createServer, type ServerHttp2Session } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { parseArgs } from "node:util";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { serveParent } from "../support/process.ts";
+import { createSelfSignedCertificate } from "../support/self-signed-certificate.ts";
+import { allCompressions } from "./compressions.ts";
+import type { ConnectNodeGreeting } from "./connect-node-subject.ts";
+import { registerTestServices } from "./test-service.ts";
+
+const { values } = parseArgs({ options: { wire: { type: "string" } } });
+
+switch (values.wire) {
+  case "h2c":
+  case "h2":
+    await serveHttp2(values.wire);
+    break;
+  default:
+    throw new RangeError(`no wire ${JSON.stringify(values.wire)}`);
+}
+
+async function serveHttp2(wire: "h2c" | "h2"): Promise<void> {
+  const handler = connectNodeAdapter({
+    routes: (router) => registerTestServices(router),
+    acceptCompression: [...allCompressions],
+  });
+  const certificate = wire === "h2" ? createSelfSignedCertificate() : undefined;
+  const server =
+    certificate === undefined ? createServer(handler) : createSecureServer(certificate, handler);
+  const sessions = new Set<ServerHttp2Session>();
+  server.on("session", (session: ServerHttp2Session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const greeting: ConnectNodeGreeting = {
+    port,
+    ...(certificate === undefined ? {} : { certificate: certificate.cert }),
+  };
+  serveParent(greeting, async () => {
+    server.close();
+    for (const session of sessions) {
+      session.destroy();
+    }
+  });
+}

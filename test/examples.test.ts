@@ -1,0 +1,129 @@
+// The programs in examples/ as people run them: what they print, and how they end.
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** Resolves with the first group of the pattern in the first line that fits. */
+  line(pattern: RegExp): Promise<string>;
+}
+
+function start(program: string, ...args: string[]): Running {
+  const child = spawn(process.execPath, ["--import=tsx", `examples/${program}.ts`, ...args], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: 60_000,
+  });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    output.stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text) => {
+    output.stderr += text;
+  });
+  return {
+    child,
+    ended: new Promise((resolve) => child.once("close", (code) => resolve({ code, ...output }))),
+    line: (pattern) =>
+      new Promise((resolve, reject) => {
+        createInterface({ input: child.stdout }).on("line", (line) => {
+          const found = pattern.exec(line);
+          if (found !== null) {
+            resolve(found[1] ?? line);
+          }
+        });
+        child.once("close", () => reject(new Error(`no line ${pattern}: ${output.stderr}`)));
+      }),
+  };
+}
+
+/** Runs `use` with the ticket of an echo server, which is then stopped with Ctrl-C and has to end well. */
+async function withServer(use: (ticket: string) => Promise<void>): Promise<void> {
+  const server = start("echo/server");
+  try {
+    await use(await server.line(/^ticket +(\S+)$/));
+    server.child.kill("SIGINT");
+    const { code, stderr } = await server.ended;
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  } finally {
+    server.child.kill("SIGKILL");
+  }
+}
+
+test("npm start shows every kind of call between two processes and ends by itself", async () => {
+  const { code, stdout, stderr } = await start("echo/demo").ended;
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  for (const label of ["unary", "server stream", "client stream", "both ways"]) {
+    assert.match(stdout, new RegExp(`^client +${label} .* ms$`, "m"));
+  }
+  const id = /^server +id +([0-9a-f]{64})$/m.exec(stdout)?.[1];
+  const caller = /^client +this peer +([0-9a-f]{64})$/m.exec(stdout)?.[1];
+  assert.ok(id !== undefined && caller !== undefined);
+  assert.match(stdout, new RegExp(`^client +called +${id}$`, "m"));
+  assert.match(
+    stdout,
+    new RegExp(`^server +${caller.slice(0, 10)} +echo.v1.EchoService/Echo `, "m"),
+  );
+});
+
+test("the echo client repeats, converses and pings", async () => {
+  await withServer(async (ticket) => {
+    const client = (...args: string[]) => start("echo/client", "--to", ticket, ...args).ended;
+    const repeated = await client("--message", "hi", "--count", "3");
+    assert.equal(repeated.code, 0, repeated.stderr);
+    assert.match(repeated.stdout, /^(unary +"hi" +[0-9.]+ ms\n){3}$/);
+
+    const conversed = await client("--stream", "--count", "2");
+    assert.equal(conversed.code, 0, conversed.stderr);
+    assert.match(conversed.stdout, /^both ways +"hello 1" .*\nboth ways +"hello 2" .*\n$/);
+
+    const pinged = await client("--ping", "--count", "20");
+    assert.equal(pinged.code, 0, pinged.stderr);
+    assert.match(pinged.stdout, /^20 calls: fastest .* ms, median .* ms, .*, slowest .* ms\n/);
+  });
+});
+
+test("the echo client says in one line what is wrong with what was typed, with exit code 2", async () => {
+  const mistakes: [args: string[], line: RegExp][] = [
+    [[], /^client: --to is missing/],
+    [["--to", "endpointabc"], /^client: .*ticket/],
+    [["--to", "x", "--count", "0"], /^client: --count takes a whole number above zero/],
+    [["--too", "x"], /^client: Unknown option '--too'/],
+  ];
+  for (const [args, line] of mistakes) {
+    const { code, stdout, stderr } = await start("echo/client", ...args).ended;
+    assert.deepEqual({ code, stdout }, { code: 2, stdout: "" });
+    assert.match(stderr, line);
+    assert.match(stderr, /^[^\n]+\n$/, "one line");
+  }
+});
+
+test("the echo client says in one line that the peer is gone, with exit code 1", async () => {
+  let ticket = "";
+  await withServer(async (its) => {
+    ticket = its;
+  });
+  const { code, stdout, stderr } = await start("echo/client", "--to", ticket, "--timeout", "1000")
+    .ended;
+  assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
+  assert.match(stderr, /^client: cannot connect to [0-9a-f]{10} within 1000 ms \(Unavailable\)\n$/);
+});
+
+test("an endpoint serves RPC and a protocol of its own side by side", async () => {
+  const { code, stdout, stderr } = await start("custom-protocol/main").ended;
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  assert.match(stdout, /^echo: {3}hello\nsha256: [0-9a-f]{64}\n$/);
+});
