@@ -92,9 +92,7 @@ function record(bytes, used) {
     bytes: bytes.length,
     gzipBytes: gzipSync(bytes, { level: 9 }).length,
     tools: versions(),
-    crates: Object.fromEntries(
-      used.map(({ name, version }) => [`${name} ${version}`, name]).sort(),
-    ),
+    crates: used.map(({ name, version }) => `${name} ${version}`),
   };
 }
 

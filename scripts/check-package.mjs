@@ -21,10 +21,9 @@ const contents = {
     // The sources go along for the source maps.
     compiled: (name) => [
       `src/${name}.ts`,
-      `dist/${name}.js`,
-      `dist/${name}.js.map`,
-      `dist/${name}.d.ts`,
-      `dist/${name}.d.ts.map`,
+      ...(isDeclaration(name)
+        ? []
+        : [".js", ".js.map", ".d.ts", ".d.ts.map"].map((ending) => `dist/${name}${ending}`)),
     ],
   },
   "protoc-gen-connect-quic": {
@@ -63,6 +62,10 @@ function sources(path) {
     .map((name) => name.split(sep).join("/"))
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
     .map((name) => name.slice(0, -".ts".length));
+}
+
+function isDeclaration(name) {
+  return name.endsWith(".d");
 }
 
 function buildMachinePaths(tarball) {

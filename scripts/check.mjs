@@ -15,6 +15,11 @@ const parts = [
   },
   { name: "layers", what: "who imports whom", command: ["scripts/check-layers.mjs"] },
   {
+    name: "lock",
+    what: "package-lock.json is whole, for all platforms",
+    command: ["scripts/check-lock.mjs"],
+  },
+  {
     name: "types",
     what: "TypeScript, strict",
     command: ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"],

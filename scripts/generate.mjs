@@ -1,7 +1,7 @@
 // Generates gen/ from proto/, as buf.gen.yaml says.
 //
 //   node scripts/generate.mjs           brings gen/ up to date
-//   node scripts/generate.mjs --check   touches nothing, and fails when gen/ is not up to date
+//   node scripts/generate.mjs --check   touches nothing, and fails when gen/ is not up to date, or proto/ not tidy
 
 import { spawnSync } from "node:child_process";
 import {
@@ -24,7 +24,9 @@ const { values: options } = parseArgs({ options: { check: { type: "boolean", def
 // Generated elsewhere first, so that gen/ is never half there for those who run beside this script.
 const temporary = mkdtempSync(join(tmpdir(), "connect-quic-generate-"));
 try {
-  process.exitCode = runBuf(["generate", "--output", temporary]) ? bringUpToDate() : 1;
+  const tidy = !options.check || (runBuf(["lint"]) && runBuf(["format", "--diff", "--exit-code"]));
+  const generated = tidy && runBuf(["generate", "--output", temporary]);
+  process.exitCode = generated ? bringUpToDate() : 1;
 } finally {
   rmSync(temporary, { recursive: true });
 }

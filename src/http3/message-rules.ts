@@ -188,7 +188,7 @@ function checkPseudo(name: string, value: string, allowedHere: boolean): void {
     throw malformed(`pseudo-header field ${show(name)} after a field`, "4.3");
   }
   if (!visible.test(value)) {
-    throw malformed(`${name} is ${show(value)}`, "4.3");
+    throw malformed(`pseudo-header field ${show(name)} is ${show(value)}`, "4.3");
   }
 }
 

@@ -244,7 +244,7 @@ test("the end of a drained connection does not touch the new one", async () => {
   assert.deepEqual(harness.want().got, [session]);
 });
 
-test("a connection that ends while it is handed over is not used", async () => {
+test("a connection that ends while it is handed over fails those who wait, with how it ended", async () => {
   const harness = new Harness();
   const waiter = harness.want();
   const session = new LoopbackSession({
@@ -254,10 +254,25 @@ test("a connection that ends while it is handed over is not used", async () => {
   session.lose();
   harness.attempt.resolve(session);
   await settled();
-  assert.deepEqual(waiter.got, []);
-  harness.platform.advance(100);
-  const next = await harness.open();
-  assert.deepEqual(waiter.got, [next]);
+  assert.equal(waiter.got.length, 1);
+  assert.equal(waiter.error.code, "connection-lost");
+  assert.equal(harness.channel.state, "idle");
+});
+
+test("a peer that goes away as soon as it is reached takes no calls", async () => {
+  const harness = new Harness();
+  const waiter = harness.want();
+  const session = new LoopbackSession({
+    onRequest: () => assert.fail("no requests here"),
+    events: harness.attempt.events,
+  });
+  session.goAway();
+  harness.attempt.resolve(session);
+  await settled();
+  assert.equal(waiter.got.length, 1);
+  assert.equal(waiter.error.code, "connection-lost");
+  harness.want();
+  assert.equal(harness.channel.state, "waiting");
 });
 
 test("disconnecting calls off a dial and tells those who wait", async () => {

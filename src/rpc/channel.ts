@@ -139,6 +139,7 @@ export class Channel {
     const dialing = new AbortController();
     this.#dialing = dialing;
     let session: HttpSession | undefined;
+    let lost: EndpointError | undefined;
     const events: SessionEvents = {
       goingAway: () => {
         if (session !== undefined && session === this.#session) {
@@ -147,7 +148,8 @@ export class Channel {
           void session.shutdown({ timeoutMs: longestTimerMs });
         }
       },
-      closed: () => {
+      closed: (error) => {
+        lost = error;
         if (session !== undefined) {
           this.#closed(session);
         }
@@ -158,7 +160,7 @@ export class Channel {
       (opened) => {
         session = opened;
         this.#dialing = undefined;
-        this.#connected(opened);
+        this.#connected(opened, lost);
       },
       (error: unknown) => {
         this.#dialing = undefined;
@@ -167,24 +169,27 @@ export class Channel {
     );
   }
 
-  #connected(session: HttpSession): void {
+  #connected(session: HttpSession, lost: EndpointError | undefined): void {
     this.#plan.connected();
     this.#session = session;
-    if (session.state === "closed") {
-      this.#closed(session);
-    } else if (session.state === "draining") {
-      this.#retire(session);
-    }
-    if (this.#session !== session) {
-      // It ended before anybody could use it; those who wait are for the next one.
-      if (this.#waiters.size > 0) {
-        this.#take(this.#plan.wanted(this.#platform.now()));
+    if (session.state === "open") {
+      this.#lastError = undefined;
+      for (const waiter of this.#takeWaiters()) {
+        waiter.ready(session);
       }
       return;
     }
-    for (const waiter of this.#takeWaiters()) {
-      waiter.ready(session);
+    // It ended before anybody could use it.
+    const error =
+      lost ?? new EndpointError("connection-lost", `${this.peer} takes no calls at the moment`);
+    this.#lastError = error;
+    if (session.state === "draining") {
+      this.#retire(session);
+      void session.shutdown({ timeoutMs: 0 });
+    } else {
+      this.#closed(session);
     }
+    this.#failWaiters(error);
   }
 
   #dialFailed(error: unknown, aborted: boolean): void {

@@ -4,8 +4,12 @@ import { describe, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { EchoService } from "../../gen/echo/v1/echo_pb.ts";
-import { aborted, echoImplementation, Outbox } from "../../test/support/echo-service.ts";
+import {
+  aborted,
+  EchoService,
+  echoImplementation,
+  Outbox,
+} from "../../test/support/echo-service.ts";
 import { connectionLost, LoopbackSession } from "../../test/support/loopback-http3.ts";
 import { ManualPlatform, settled } from "../../test/support/manual-platform.ts";
 import { RpcPair, type RpcPairOptions } from "../../test/support/rpc-pair.ts";

@@ -86,21 +86,17 @@ export class ClientCall implements MessageHandler, SessionWaiter {
       this.#giveUp(new ConnectError("request cannot be sent again", Code.Unavailable));
       return;
     }
-    let fields: FieldSection;
+    let stream: RequestStream;
     try {
-      fields = this.#fields();
+      stream = session.request(this.#fields(), this, { end: this.#requestBody === undefined });
     } catch (error) {
+      // An interceptor made a request that HTTP/3 cannot send.
       this.#giveUp(error);
       return;
     }
     this.#attempts += 1;
-    const attempt = this.#attempts;
     this.#state = "requested";
     this.#session = session;
-    const stream = session.request(fields, this, { end: this.#requestBody === undefined });
-    if (attempt !== this.#attempts || this.#state !== "requested") {
-      return; // It failed on the spot.
-    }
     this.#stream = stream;
     if (this.#requestBody !== undefined) {
       const sender = new BodySender(stream, this.#requestBody.read());
@@ -222,7 +218,12 @@ export class ClientCall implements MessageHandler, SessionWaiter {
 
   /** Once, and only what the peer has provably not begun with. */
   #maySendAgain(error: H3Error): boolean {
-    return error.unprocessed && this.#attempts === 1 && (this.#requestBody?.replayable ?? true);
+    return (
+      error.unprocessed &&
+      this.#attempts === 1 &&
+      (this.#requestBody?.replayable ?? true) &&
+      callError(error, this.#context.channel.peer).code === Code.Unavailable
+    );
   }
 
   #malformed(what: string): void {

@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { EndpointError, type EndpointErrorCode } from "../endpoint/endpoint-error.ts";
+import {
+  type describeClose,
+  EndpointError,
+  type EndpointErrorCode,
+} from "../endpoint/endpoint-error.ts";
 import { H3, H3Error } from "../http3/h3-error.ts";
 import { IdentityError } from "../identity/identity-error.ts";
 import { abortReason, callError, endpointErrorCodes, requestErrorCodes } from "./connect-errors.ts";
+
+type CloseCause = Parameters<typeof describeClose>[0];
 
 const endpointRows: Record<EndpointErrorCode, Code> = {
   "no-address": Code.Unavailable,
@@ -68,28 +74,31 @@ test("every code of a request has its row here", () => {
   assert.equal(known.length, requestErrorCodes.size);
 });
 
-const connectionRows: readonly [what: string, error: H3Error, expected: Code][] = [
-  ["that timed out", lost(0n, "peer"), Code.Unavailable],
-  ["that the peer closed", lost(H3.NO_ERROR, "peer"), Code.Unavailable],
-  ["that the peer closed for a protocol error", lost(H3.FRAME_ERROR, "peer"), Code.Unavailable],
-  ["that the peer closed as too busy", lost(H3.EXCESSIVE_LOAD, "peer"), Code.ResourceExhausted],
-  ["whose peer did not authorize us", lost(0x403n, "peer"), Code.PermissionDenied],
-  ["that was closed here", lost(H3.NO_ERROR, "local"), Code.Canceled],
-  ["whose endpoint was closed here", lost(0n, "local"), Code.Canceled],
-  ["closed here for a fault of the peer", lost(H3.FRAME_ERROR, "local"), Code.Unavailable],
+const connectionRows: readonly [what: string, cause: CloseCause | H3Error, expected: Code][] = [
+  ["that timed out", { type: "timeout", handshaking: false }, Code.Unavailable],
+  ["that the peer has forgotten", { type: "reset" }, Code.Unavailable],
+  ["in another version of QUIC", { type: "version-mismatch" }, Code.Unavailable],
+  ["that QUIC ended", { ...closed(0x0an, "peer"), type: "transport" }, Code.Unavailable],
+  ["that the peer closed", closed(H3.NO_ERROR, "peer"), Code.Unavailable],
+  ["that the peer closed for a protocol error", closed(H3.FRAME_ERROR, "peer"), Code.Unavailable],
+  ["that the peer closed as too busy", closed(H3.EXCESSIVE_LOAD, "peer"), Code.ResourceExhausted],
+  ["whose peer did not authorize us", closed(0x403n, "peer"), Code.PermissionDenied],
+  ["that was closed here", closed(H3.NO_ERROR, "local"), Code.Canceled],
+  ["whose engine broke", { type: "engine-failed", reason: "panic" }, Code.Internal],
   [
-    "whose cause is known to the endpoint",
-    lost(0n, "peer", new EndpointError("not-authorized", "refused us")),
-    Code.PermissionDenied,
+    "that was ended here for a fault of the peer",
+    new H3Error(H3.FRAME_ERROR, "frame too long", { scope: "connection", origin: "local" }),
+    Code.Unavailable,
   ],
 ];
 
 for (const [what, cause, code] of connectionRows) {
   test(`a connection ${what} ends its calls with ${Code[code]}`, () => {
-    const error = callError(cause, "c1c1");
+    const lost = connectionLost(cause);
+    const error = callError(lost, "c1c1");
     assert.equal(error.code, code);
-    assert.equal(error.cause, cause);
-    assert.match(error.rawMessage, /^(connection to c1c1 lost: it ended|refused us)$/);
+    assert.equal(error.cause, lost);
+    assert.match(error.rawMessage, /^connection to c1c1 lost: ./);
   });
 }
 
@@ -127,9 +136,24 @@ const abortRows: readonly [
   ["a caller that cancels long before its deadline", reset, 5_000, Code.Canceled],
   ["a caller that resets when its deadline is there", reset, 20, Code.DeadlineExceeded],
   ["a caller that resets after its deadline", reset, -20, Code.DeadlineExceeded],
-  ["a lost connection", lost(0n, "peer"), undefined, Code.Unavailable],
-  ["a lost connection when the deadline is there", lost(0n, "peer"), 0, Code.Unavailable],
-  ["a connection that was closed here", lost(H3.NO_ERROR, "local"), 0, Code.Unavailable],
+  [
+    "a lost connection",
+    connectionLost({ type: "timeout", handshaking: false }),
+    undefined,
+    Code.Unavailable,
+  ],
+  [
+    "a lost connection when the deadline is there",
+    connectionLost({ type: "reset" }),
+    0,
+    Code.Unavailable,
+  ],
+  [
+    "a connection that was closed here",
+    connectionLost(closed(H3.NO_ERROR, "local")),
+    0,
+    Code.Unavailable,
+  ],
   ["a malformed request", malformed, undefined, Code.Internal],
 ];
 for (const [what, error, remainingMs, code] of abortRows) {
@@ -141,6 +165,11 @@ for (const [what, error, remainingMs, code] of abortRows) {
   });
 }
 
-function lost(code: bigint, origin: "local" | "peer", cause?: unknown): H3Error {
-  return new H3Error(code, "it ended", { scope: "connection", origin, cause });
+/** As HTTP/3 tells requests of it. */
+function connectionLost(cause: CloseCause | H3Error): H3Error {
+  return new H3Error(H3.NO_ERROR, "it ended", { scope: "connection", origin: "local", cause });
+}
+
+function closed(code: bigint, origin: "local" | "peer"): CloseCause & { type: "application" } {
+  return { type: "application", origin, code, reason: "" };
 }

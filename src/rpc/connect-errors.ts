@@ -1,7 +1,12 @@
 // What calls fail with: every code of the layers below and the Connect code that a caller gets for it.
 
 import { Code, ConnectError } from "@connectrpc/connect";
-import { closeCode, EndpointError, type EndpointErrorCode } from "../endpoint/endpoint-error.ts";
+import {
+  closeCode,
+  describeClose,
+  EndpointError,
+  type EndpointErrorCode,
+} from "../endpoint/endpoint-error.ts";
 import { H3, H3Error } from "../http3/h3-error.ts";
 import { IdentityError } from "../identity/identity-error.ts";
 
@@ -40,8 +45,8 @@ export const requestErrorCodes: ReadonlyMap<bigint, Code> = new Map([
   [H3.VERSION_FALLBACK, Code.Unimplemented],
 ]);
 
-/** A connection that ended, and its requests with it: all codes but these are Unavailable. */
-export const connectionErrorCodes: ReadonlyMap<bigint, Code> = new Map([
+/** A connection that the peer closed with a code of its own; all codes but these are Unavailable. */
+export const peerCloseCodes: ReadonlyMap<bigint, Code> = new Map([
   [closeCode.notAuthorized, Code.PermissionDenied],
   [H3.EXCESSIVE_LOAD, Code.ResourceExhausted],
 ]);
@@ -72,15 +77,36 @@ function h3CallError(error: H3Error, peer: string): ConnectError {
     const code = requestErrorCodes.get(error.code) ?? Code.Unknown;
     return connectError(`call to ${peer} failed: ${error.message}`, code, error);
   }
-  if (error.cause instanceof EndpointError) {
-    return connectError(error.cause.message, endpointErrorCodes[error.cause.code], error);
+  const cause = closeCauseOf(error);
+  if (cause === undefined) {
+    return connectError(`connection to ${peer} lost: ${error.message}`, Code.Unavailable, error);
   }
-  const message = `connection to ${peer} lost: ${error.message}`;
-  if (error.origin === "local") {
-    const given = error.code === H3.NO_ERROR || error.code === closeCode.none;
-    return connectError(message, given ? Code.Canceled : Code.Unavailable, error);
+  const message = `connection to ${peer} lost: ${describeClose(cause)}`;
+  return connectError(message, codeOfClose(cause), error);
+}
+
+function codeOfClose(cause: CloseCause): Code {
+  switch (cause.type) {
+    case "application":
+      // Whoever closes a connection has given up the calls on it.
+      return cause.origin === "local"
+        ? Code.Canceled
+        : (peerCloseCodes.get(cause.code) ?? Code.Unavailable);
+    case "engine-failed":
+      return Code.Internal;
+    case "transport":
+    case "timeout":
+    case "reset":
+    case "version-mismatch":
+      return Code.Unavailable;
   }
-  return connectError(message, connectionErrorCodes.get(error.code) ?? Code.Unavailable, error);
+}
+
+/** How the connection of a request ended, unless HTTP/3 ended it for a fault of the peer. */
+function closeCauseOf({ cause }: H3Error): CloseCause | undefined {
+  return typeof cause === "object" && cause !== null && !(cause instanceof Error)
+    ? (cause as CloseCause)
+    : undefined;
 }
 
 /**
@@ -94,13 +120,9 @@ export function abortReason(
   remainingMs: number | undefined,
 ): ConnectError {
   if (error.scope === "connection") {
-    return connectError(
-      error.origin === "local"
-        ? `call of ${peer} ended: the connection was closed on this side`
-        : `connection to caller ${peer} lost: ${error.message}`,
-      Code.Unavailable,
-      error,
-    );
+    const cause = closeCauseOf(error);
+    const how = cause === undefined ? error.message : describeClose(cause);
+    return connectError(`connection to caller ${peer} lost: ${how}`, Code.Unavailable, error);
   }
   if (error.origin === "local") {
     return connectError(`request of ${peer} is malformed: ${error.message}`, Code.Internal, error);
@@ -115,6 +137,8 @@ export function abortReason(
  * gives up this shortly before the end is taken to have run out of time.
  */
 const deadlineToleranceMs = 100;
+
+type CloseCause = Parameters<typeof describeClose>[0];
 
 function connectError(message: string, code: Code, cause: unknown): ConnectError {
   return new ConnectError(message, code, undefined, undefined, cause);

@@ -1,5 +1,6 @@
 import type { Connection } from "../endpoint/connection.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
+import { connectionLost } from "../endpoint/endpoint-error.ts";
 import { Http3Connection } from "../http3/http3-connection.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
 import { connectQuicAlpn } from "./alpn.ts";
@@ -29,7 +30,7 @@ export class PeerChannel {
           platform: endpoint.platform,
           keepAlive: this.#keepAlive,
           onGoaway: events.goingAway,
-          onClosed: events.closed,
+          onClosed: (cause) => events.closed(connectionLost(cause, addr.id.short)),
         });
         start();
         this.#connections.set(session, connection);

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { EchoService } from "../../gen/echo/v1/echo_pb.ts";
-import { aborted, echoImplementation, Outbox } from "../../test/support/echo-service.ts";
+import {
+  aborted,
+  EchoService,
+  echoImplementation,
+  Outbox,
+} from "../../test/support/echo-service.ts";
 import { LoopbackSession } from "../../test/support/loopback-http3.ts";
 import { settled } from "../../test/support/manual-platform.ts";
 import { RpcPair, testPeer } from "../../test/support/rpc-pair.ts";

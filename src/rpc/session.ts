@@ -1,3 +1,4 @@
+import type { EndpointError } from "../endpoint/endpoint-error.ts";
 import type { Http3Connection } from "../http3/http3-connection.ts";
 
 /** What calls need of the HTTP/3 connection that they run on. */
@@ -10,8 +11,8 @@ export type HttpSession = Pick<
 export interface SessionEvents {
   /** It takes no new requests; those that are under way go on. */
   readonly goingAway: () => void;
-  /** It is over, and so are its requests. */
-  readonly closed: () => void;
+  /** It is over, and so are its requests; the error says how it ended. */
+  readonly closed: (error: EndpointError) => void;
 }
 
 /** Someone who waits for a session to send a request on. Gets exactly one of the two calls. */

@@ -76,21 +76,26 @@ export class VirtualNetwork {
     address: SocketAddress,
     receive: (from: SocketAddress, bytes: Uint8Array) => void,
   ): VirtualSocket {
-    const key = formatSocketAddress(address);
-    if (this.#sockets.has(key)) {
-      throw new Error(`cannot bind ${key}: address in use`);
-    }
     const socket = new VirtualSocket(address, receive, {
       send: (datagram) => this.#send(datagram),
-      close: () => this.#sockets.delete(key),
+      release: (released) => this.#sockets.delete(formatSocketAddress(released)),
+      claim: (claimed) => this.#claim(claimed, socket),
     });
-    this.#sockets.set(key, socket);
+    this.#claim(address, socket);
     return socket;
   }
 
   /** Changes how datagrams from one address to another are treated, one way. */
   setLink(from: SocketAddress, to: SocketAddress, link: Partial<LinkOptions>): void {
     this.#links.set(linkKey(from, to), link);
+  }
+
+  #claim(address: SocketAddress, socket: VirtualSocket): void {
+    const key = formatSocketAddress(address);
+    if (this.#sockets.has(key)) {
+      throw new Error(`cannot bind ${key}: address in use`);
+    }
+    this.#sockets.set(key, socket);
   }
 
   #send(datagram: VirtualDatagram): void {
@@ -132,14 +137,15 @@ export class VirtualNetwork {
 
 interface Wire {
   send(datagram: VirtualDatagram): void;
-  close(): void;
+  claim(address: SocketAddress): void;
+  release(address: SocketAddress): void;
 }
 
 export class VirtualSocket {
-  readonly address: SocketAddress;
   /** What arrives; the receiver owns the bytes. */
   readonly receive: (from: SocketAddress, bytes: Uint8Array) => void;
   readonly #wire: Wire;
+  #address: SocketAddress;
   #isClosed = false;
 
   constructor(
@@ -147,21 +153,33 @@ export class VirtualSocket {
     receive: (from: SocketAddress, bytes: Uint8Array) => void,
     wire: Wire,
   ) {
-    this.address = address;
+    this.#address = address;
     this.receive = receive;
     this.#wire = wire;
+  }
+
+  get address(): SocketAddress {
+    return this.#address;
   }
 
   /** Sends copies of the datagrams in `bytes`, each `segmentSize` long, the last one possibly shorter. */
   readonly transmit = (to: SocketAddress, bytes: Uint8Array, segmentSize: number): void => {
     for (let start = 0; start < bytes.length && !this.#isClosed; start += segmentSize) {
-      this.#wire.send({ from: this.address, to, bytes: bytes.slice(start, start + segmentSize) });
+      const copy = bytes.slice(start, start + segmentSize);
+      this.#wire.send({ from: this.#address, to, bytes: copy });
     }
   };
 
+  /** Goes on under another address, as after a NAT has forgotten the old one. Throws when that is in use. */
+  rebind(address: SocketAddress): void {
+    this.#wire.claim(address);
+    this.#wire.release(this.#address);
+    this.#address = address;
+  }
+
   close(): void {
     this.#isClosed = true;
-    this.#wire.close();
+    this.#wire.release(this.#address);
   }
 }
 

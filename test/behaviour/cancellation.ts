@@ -232,7 +232,7 @@ export function cancellationTests(test: Register): void {
       const script = stage.script(produce(1), awaitAbort);
       const responses = stage.client.serverStream({ script })[Symbol.asyncIterator]();
       await responses.next();
-      const next = failure(responses.next(), Code.Unavailable);
+      const next = failure(responses.next(), Code.Unavailable, Code.Canceled);
       await stage.subject.disconnect?.();
       await next;
       const { reason } = await stage.event("signal");

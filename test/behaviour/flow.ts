@@ -42,7 +42,7 @@ export function flowTests(test: Register): void {
       assert.equal(index, expected);
       sameBytes(data, pattern(expected, 4_000));
       expected++;
-      if (expected % 100 === 0) {
+      if (expected % 250 === 0) {
         await settled(async () => (await stage.progress()).sent);
       } else if (expected % 7 === 0) {
         await nextTurn();
@@ -55,8 +55,8 @@ export function flowTests(test: Register): void {
     const count = 1_000;
     const sent = { count: 0 };
     const hash = createHash("sha256");
-    const stops = Array.from({ length: 9 }, (_, i): StepInit[] => [
-      receive(100),
+    const stops = Array.from({ length: 3 }, (_, i): StepInit[] => [
+      receive(250),
       mark(`stop ${i}`),
       passGate(`${stage.name}, ${i}`),
     ]);
@@ -122,6 +122,19 @@ export function flowTests(test: Register): void {
       assert.equal((await responses.next()).value?.index, i);
     }
     controller.abort();
+    await stage.event("signal");
+  });
+
+  test("F16: a handler that is held up is ended by abort", async (stage) => {
+    const controller = new AbortController();
+    const script = stage.script(produce(1_000_000, blockSize));
+    const responses = stage.client
+      .serverStream({ script }, { signal: controller.signal })
+      [Symbol.asyncIterator]();
+    await responses.next();
+    await settled(async () => (await stage.progress()).sent);
+    controller.abort();
+    await stage.event("signal");
     await stage.event("finished");
   });
 
@@ -165,7 +178,7 @@ export function flowTests(test: Register): void {
     await othersGoOn(stage);
     controller.abort();
     for (const { name } of stalled) {
-      await stage.event("finished", name);
+      await stage.event("signal", name);
     }
     await othersGoOn(stage);
   });

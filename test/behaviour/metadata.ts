@@ -3,6 +3,7 @@ import { decodeBinaryHeader, encodeBinaryHeader } from "@connectrpc/connect";
 import { InterceptedTestService } from "../../gen/connectquic/test/v1/test_pb.ts";
 import { Metadata, sameBytes } from "./expect.ts";
 import { headersOf } from "./headers.ts";
+import { kinds } from "./kinds.ts";
 import { collect, messages } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { pattern } from "./pattern.ts";
@@ -124,6 +125,18 @@ export function metadataTests(test: Register): void {
       }
     }
   });
+
+  test(
+    "the handler knows who calls",
+    async (stage) => {
+      const request = { script: stage.script(describeCall) };
+      for (const call of Object.values(kinds)) {
+        const [response] = await call(stage, request);
+        assert.equal(response?.call?.peerId, stage.subject.peerId);
+      }
+    },
+    { needs: ["peerIdentity"] },
+  );
 
   test("the content type names protocol, kind and format", async (stage) => {
     const { protocol, useBinaryFormat } = stage.config;

@@ -1,17 +1,19 @@
 // The other process of the behaviour suite: the test services on a wire of choice. Prints where they are as one line of
 // JSON, and ends when stdin does.
 //
-//   node --import tsx test/behaviour/server-process.ts --wire h2c|h2
+//   node --import tsx test/behaviour/server-process.ts --wire h2c|h2|quic
 
 import { once } from "node:events";
 import { createSecureServer, createServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { parseArgs } from "node:util";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { createPeerRouter, Endpoint, peerKey } from "../../src/index.ts";
 import { serveParent } from "../support/process.ts";
 import { createSelfSignedCertificate } from "../support/self-signed-certificate.ts";
 import { allCompressions } from "./compressions.ts";
 import type { ConnectNodeGreeting } from "./connect-node-subject.ts";
+import type { QuicGreeting } from "./quic-subject.ts";
 import { registerTestServices } from "./test-service.ts";
 
 const { values } = parseArgs({ options: { wire: { type: "string" } } });
@@ -20,6 +22,9 @@ switch (values.wire) {
   case "h2c":
   case "h2":
     await serveHttp2(values.wire);
+    break;
+  case "quic":
+    await serveQuic();
     break;
   default:
     throw new RangeError(`no wire ${JSON.stringify(values.wire)}`);
@@ -50,5 +55,18 @@ async function serveHttp2(wire: "h2c" | "h2"): Promise<void> {
     for (const session of sessions) {
       session.destroy();
     }
+  });
+}
+
+async function serveQuic(): Promise<void> {
+  const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
+  const router = createPeerRouter(endpoint, { acceptCompression: [...allCompressions] });
+  registerTestServices(router, {
+    peerId: (context) => context.values.get(peerKey).id.toString(),
+  });
+  const greeting: QuicGreeting = { ticket: endpoint.ticket() };
+  serveParent(greeting, async () => {
+    await router.close({ graceMs: 0 });
+    await endpoint.close();
   });
 }

@@ -1,5 +1,6 @@
 // What a test of the suite gets: clients on the transport under test, and a view into the handlers.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { create, type DescService, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import {
@@ -13,6 +14,9 @@ import {
 } from "../../gen/connectquic/test/v1/test_pb.ts";
 import type { StepInit } from "./script.ts";
 import type { RunningSubject, TransportConfig } from "./subject.ts";
+
+/** How long an event may take before the test says that there is none. */
+const patienceMs = 10_000;
 
 export type RequestInit = MessageInitShape<typeof TestRequestSchema>;
 
@@ -54,9 +58,12 @@ export class Stage {
 
   /** Waits until the call had this event: "started", "signal", "finished", or a mark. */
   async event(event: string, callName: string = this.name): Promise<Event> {
-    const response = await this.#control.awaitEvent({ callName, event });
-    if (response.event === undefined) {
-      throw new Error(`no event in the answer for ${event} of ${callName}`);
+    const answer = this.#control.awaitEvent({ callName, event });
+    const response = await Promise.race([answer, sleep(patienceMs, undefined, { ref: false })]);
+    if (response?.event === undefined) {
+      answer.catch(() => {});
+      const { events } = await this.progress(callName);
+      throw new Error(`no ${event} of ${callName}, only ${events.map(({ name }) => name)}`);
     }
     return response.event;
   }

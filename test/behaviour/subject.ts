@@ -59,7 +59,7 @@ export interface Capabilities {
   readonly disconnect: Capability;
 }
 
-/** A test that fails over this subject. The suite runs it all the same and demands that it fails, unless it hangs. */
+/** Tests that fail over this subject. */
 export interface Deviation {
   /** Names of tests. */
   readonly tests: readonly string[];
@@ -67,6 +67,9 @@ export interface Deviation {
   readonly protocols?: readonly Protocol[];
   /** Whose fault it is, and which. */
   readonly reason: string;
-  /** "fails" every time, or "varies": it may pass, fail or hang, so it does not run. Default "fails". */
-  readonly outcome?: "fails" | "varies";
+  /**
+   * "fails": the test runs all the same, and has to fail. "hangs", and "varies" from run to run: it does not run.
+   * Default "fails".
+   */
+  readonly outcome?: "fails" | "hangs" | "varies";
 }

@@ -53,7 +53,7 @@ export function registerTestServices(
     bidiStream: (requests: AsyncIterable<TestRequest>, context: HandlerContext) =>
       call(requests, context, echoAll),
   };
-  router.service(TestService, { ...methods, lookup: methods.unary });
+  router.service(TestService, { ...methods, lookup: methods.unary }, { readMaxBytes: 0xffff_ffff });
   router.service(LimitedTestService, methods, limits);
   router.service(InterceptedTestService, methods, { interceptors: serverInterceptors(journal) });
   router.service(ControlService, {

@@ -7,6 +7,7 @@ import fc from "fast-check";
 import type { Field, FieldSection } from "../../src/http3/qpack/field.ts";
 import { type DecodedSection, QpackDecoder } from "../../src/http3/qpack/qpack-decoder.ts";
 import { QpackEncoder } from "../../src/http3/qpack/qpack-encoder.ts";
+import { Auditor } from "./auditor.ts";
 
 interface Limits {
   readonly maxTableCapacity: number;
@@ -32,23 +33,24 @@ class Link {
   #decoderStream: number[] = [];
   #nextId = 0;
 
+  readonly #auditor: Auditor;
+
   constructor(limits: Limits) {
     this.decoder = new QpackDecoder(limits);
+    this.#auditor = new Auditor(limits);
   }
 
   /** Opens a stream, or goes on with one that is under way, and sends a section. */
   send(choice: number, fields: FieldSection): void {
     const stream = this.#streams[choice] ?? this.#open();
-    const bytes = this.encoder.encode(stream.id, fields);
-    this.#encoderStream.push(...(this.encoder.takeEncoderStream() ?? []));
-    stream.sections.push({ fields, bytes });
+    stream.sections.push({ fields, bytes: this.#encode(stream.id, fields) });
   }
 
   /** Encodes a section for a stream that never comes to be. */
   sendNever(fields: FieldSection): void {
-    this.encoder.encode(this.#nextId, fields);
-    this.#encoderStream.push(...(this.encoder.takeEncoderStream() ?? []));
+    this.#encode(this.#nextId, fields);
     this.encoder.cancelStream(this.#nextId);
+    this.#auditor.forget(this.#nextId);
     this.#nextId += 4;
   }
 
@@ -82,7 +84,9 @@ class Link {
 
   deliverAnswers(count: number): void {
     this.#decoderStream.push(...(this.decoder.takeDecoderStream() ?? []));
-    this.encoder.handleDecoderStream(Uint8Array.from(this.#decoderStream.splice(0, count)));
+    const bytes = Uint8Array.from(this.#decoderStream.splice(0, count));
+    this.#auditor.hearAnswers(bytes);
+    this.encoder.handleDecoderStream(bytes);
   }
 
   /** Delivers all that is under way. */
@@ -93,6 +97,17 @@ class Link {
       this.deliverSection(0);
     }
     this.deliverAnswers(Number.POSITIVE_INFINITY);
+  }
+
+  #encode(streamId: number, fields: FieldSection): Uint8Array {
+    const section = this.encoder.encode(streamId, fields);
+    const instructions = this.encoder.takeEncoderStream();
+    if (instructions !== undefined) {
+      this.#auditor.hearInstructions(instructions);
+      this.#encoderStream.push(...instructions);
+    }
+    this.#auditor.hearSection(streamId, section);
+    return section;
   }
 
   #open(): StreamInFlight {
@@ -145,7 +160,7 @@ function name(): fc.Arbitrary<string> {
   return fc.constantFrom("x-a", "x-b", "x-some-long-name", "content-type", "etag");
 }
 
-const section = fc.array(field, { maxLength: 6 });
+const section = fc.array(field, { maxLength: 8 });
 /** Sections that come again, as the same frozen array: the encoder remembers them. */
 const frozenSections = fc.array(
   section.map((fields): FieldSection => Object.freeze(fields)),
@@ -177,6 +192,9 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   }),
   weighted(6, fc.nat(8), (link, count) => {
     link.deliverAnswers(count);
+  }),
+  weighted(2, fc.constant(undefined), (link) => {
+    link.settle();
   }),
   weighted(1, fc.boolean(), (link, writable) => {
     link.encoder.setEncoderStreamWritable(writable);

@@ -1,8 +1,10 @@
 // Pieces of handlers and of request streams that tests on the echo service need again and again.
 
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { EchoService } from "../../gen/echo/v1/echo_pb.ts";
+import { EchoService } from "../../gen/echo/v1/echo_pb.ts";
 import { type Deferred, deferred } from "../../src/base/deferred.ts";
+
+export { EchoService };
 
 /** Does what the comments of the service say. */
 export const echoImplementation: ServiceImpl<typeof EchoService> = {

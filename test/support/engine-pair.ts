@@ -21,8 +21,9 @@ export const testAlpn = "test/1";
 
 /** What a test may say of an endpoint. */
 export interface PeerOptions extends Partial<Omit<EngineOptions, "platform" | "handler">> {
-  /** Decides the key and the address. */
+  /** Decides the key, and the address where nothing else is said. */
   readonly number: number;
+  readonly address?: SocketAddress;
   /** What is done with streams that the other side opens. Default: echo. */
   readonly behaviour?: StreamBehaviour;
 }
@@ -39,18 +40,18 @@ export class TestPeer {
   readonly #behaviour: StreamBehaviour;
 
   constructor(network: VirtualNetwork, options: PeerOptions) {
-    const { number, behaviour = echo, ...engineOptions } = options;
-    this.address = { family: 4, host: `10.0.${number >> 8}.${number & 0xff}`, port: 4_433 };
-    this.credentials = testCredentials(number);
+    const { number, address, behaviour = echo, ...engineOptions } = options;
+    this.address = address ?? { family: 4, host: `10.0.0.${number}`, port: 4_433 };
+    this.credentials = engineOptions.credentials ?? testCredentials(number);
     this.#behaviour = behaviour;
     this.socket = network.bind(this.address, (from, bytes) => this.endpoint.receive(from, bytes));
     this.endpoint = noq.createEndpoint({
-      credentials: this.credentials,
       alpns: [testAlpn],
       platform: network.platform,
       transmit: this.socket.transmit,
       handlerError: (error) => this.handlerErrors.push(error),
       ...engineOptions,
+      credentials: this.credentials,
       handler: {
         incoming: (connection) => {
           const recorded = new RecordedConnection(connection, behaviour);

@@ -20,6 +20,7 @@ export class PeerStream implements StreamPort {
   stopCode: bigint | undefined;
   /** Bytes that the core may still write; what is above waits. */
   credit = Number.POSITIVE_INFINITY;
+  #joined: { parts: number; bytes: Uint8Array } = { parts: 0, bytes: new Uint8Array(0) };
   readonly #arrived: Uint8Array[] = [];
   #fin = false;
   #told = false;
@@ -74,7 +75,10 @@ export class PeerStream implements StreamPort {
 
   /** Everything that the core wrote, as one. */
   get bytes(): Uint8Array {
-    return concat(this.written);
+    if (this.#joined.parts !== this.written.length) {
+      this.#joined = { parts: this.written.length, bytes: concat(this.written) };
+    }
+    return this.#joined.bytes;
   }
 
   /** Bytes that wait for the core to want them. */
@@ -185,6 +189,8 @@ export class Recorder implements MessageHandler {
 export interface Received {
   readonly stream: RequestStream;
   readonly message: Recorder;
+  /** For the test, whose business it is. */
+  answered: boolean;
 }
 
 /** A core with a connection around it that does nothing by itself. */
@@ -192,6 +198,8 @@ export class PeerOf implements ConnectionPort {
   readonly core: Http3Core;
   /** Streams that the core opened. */
   readonly opened: PeerStream[] = [];
+  /** Bidirectional streams that the peer opened. */
+  readonly accepted: PeerStream[] = [];
   readonly requests: Received[] = [];
   closedWith: { readonly code: bigint; readonly reason: string } | undefined;
   time = 0;
@@ -213,7 +221,7 @@ export class PeerOf implements ConnectionPort {
       {
         onRequest: (stream) => {
           const message = new Recorder();
-          this.requests.push({ stream, message });
+          this.requests.push({ stream, message, answered: false });
           return message;
         },
         ...options,
@@ -228,6 +236,9 @@ export class PeerOf implements ConnectionPort {
     const initiator = this.#role === "server" ? 0 : 1;
     const index = this.#peerIds[direction]++;
     const stream = new PeerStream(index * 4 + (direction === "unidirectional" ? 2 : 0) + initiator);
+    if (direction === "bidirectional") {
+      this.accepted.push(stream);
+    }
     stream.core = this.core.accept(direction, stream);
     stream.send(bytes);
     return stream;

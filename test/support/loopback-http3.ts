@@ -1,6 +1,7 @@
 // Two HTTP/3 connections joined in memory without a byte between them: what one side sends is handed to the other in its
 // order, a microtask later. For tests of what stands on HTTP/3; the wire has its own.
 
+import { EndpointError } from "../../src/endpoint/endpoint-error.ts";
 import { H3, H3Error } from "../../src/http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../../src/http3/request-stream.ts";
 import type { HttpSession, SessionEvents } from "../../src/rpc/session.ts";
@@ -90,12 +91,13 @@ export class LoopbackSession implements HttpSession {
       client.fail(error);
       client.other.fail(error);
     }
-    this.#options.events?.closed();
+    this.#options.events?.closed(new EndpointError("connection-lost", error.message));
     this.#idle?.();
   }
 
   close(code: bigint, reason: string): void {
-    this.lose(new H3Error(code, reason, { scope: "connection", origin: "local" }));
+    const cause = { type: "application", origin: "local", code, reason };
+    this.lose(new H3Error(code, reason, { scope: "connection", origin: "local", cause }));
   }
 
   async shutdown(options: { timeoutMs: number }): Promise<void> {
@@ -120,9 +122,10 @@ export class LoopbackSession implements HttpSession {
   }
 }
 
-export const connectionLost: H3Error = new H3Error(0n, "nothing was heard of the peer", {
+export const connectionLost: H3Error = new H3Error(H3.NO_ERROR, "connection lost", {
   scope: "connection",
-  origin: "peer",
+  origin: "local",
+  cause: { type: "timeout", handshaking: false },
 });
 
 type Item =

@@ -140,7 +140,7 @@ export class RecordedConnection implements ConnectionHandler {
   }
 
   streamsAvailable(direction: StreamDirection): void {
-    this.#expectAlive("streamsAvailable");
+    this.#expectConnected("streamsAvailable");
     this.available.push(direction);
     this.onAvailable();
   }
@@ -156,7 +156,7 @@ export class RecordedConnection implements ConnectionHandler {
   }
 
   pathsChanged(): void {
-    this.#expectAlive("pathsChanged");
+    this.#expectConnected("pathsChanged");
     this.pathsChangedCalls += 1;
   }
 

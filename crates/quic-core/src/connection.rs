@@ -54,10 +54,6 @@ impl Peer {
         }
     }
 
-    pub fn is_connected(&self) -> bool {
-        self.connected
-    }
-
     /// When this connection wants to be woken.
     pub fn deadline(&self) -> Option<Instant> {
         match (self.quic.poll_timeout(), self.handshake_deadline) {
@@ -121,7 +117,7 @@ impl Peer {
                 | Event::NatTraversal(_) => {}
             }
         }
-        if paths_changed && !self.closed {
+        if paths_changed && self.connected && !self.closed {
             events.paths_changed(self.handle);
         }
         pumped.settled |= pumped.drained;

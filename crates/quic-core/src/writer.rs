@@ -29,10 +29,6 @@ impl Writer {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
-    pub fn u64(&mut self, value: u64) {
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
     pub fn number(&mut self, value: f64) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }

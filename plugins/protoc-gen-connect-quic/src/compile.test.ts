@@ -94,26 +94,26 @@ const user = `
     return LonelyAlpn;
   }`;
 
-for (const { targets, opt } of [
-  { targets: "TypeScript", opt: ["target=ts", "import_extension=ts"] },
-  { targets: "JavaScript with declarations", opt: ["target=js+dts", "import_extension=js"] },
-]) {
-  test(`whatever services and methods are called, generated ${targets} compiles under strict`, () => {
-    const folder = mkdtempSync(join(tmpdir(), "protoc-gen-connect-quic-"));
-    try {
-      writeFiles(folder, protos);
-      bufGenerate(folder, {
-        version: "v2",
-        plugins: ["protoc-gen-es", "protoc-gen-connect-quic"].map((local) => ({
-          local,
-          out: ".",
-          opt,
-        })),
-      });
-      writeFiles(folder, { "user.ts": user });
-      assert.equal(typeCheck(folder), "");
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-}
+const template = {
+  version: "v2",
+  plugins: ["protoc-gen-es", "protoc-gen-connect-quic"].flatMap((local) => [
+    { local, out: "ts", opt: ["target=ts", "import_extension=ts"] },
+    { local, out: "js", opt: ["target=js+dts", "import_extension=js"] },
+  ]),
+};
+
+test("whatever services and methods are called, the code compiles under strict for targets ts and js+dts", () => {
+  const folder = mkdtempSync(join(tmpdir(), "protoc-gen-connect-quic-"));
+  try {
+    writeFiles(folder, {
+      ...protos,
+      "buf.gen.yaml": JSON.stringify(template),
+      "ts/user.ts": user,
+      "js/user.ts": user,
+    });
+    bufGenerate(folder);
+    assert.equal(typeCheck(folder), "");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

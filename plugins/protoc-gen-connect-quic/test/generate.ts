@@ -24,9 +24,9 @@ export function generate(protos: Files, parameter = ""): Files {
   return Object.fromEntries(file.map(({ name, content }) => [name, content]));
 }
 
-/** Runs `buf generate` with the plugins of a template on .proto files in `folder`, writing into the same. */
-export function bufGenerate(folder: string, template: unknown): void {
-  runBuf(["generate", folder, "--template", JSON.stringify(template), "--output", folder]);
+/** Runs `buf generate` in a folder, as its buf.gen.yaml says. */
+export function bufGenerate(folder: string): void {
+  runBuf(["generate"], folder);
 }
 
 export function writeFiles(folder: string, files: Files): void {
@@ -41,15 +41,16 @@ function compile(protos: Files) {
   const folder = mkdtempSync(join(tmpdir(), "protoc-gen-connect-quic-"));
   try {
     writeFiles(folder, protos);
-    const set = runBuf(["build", folder, "--as-file-descriptor-set", "--output", "-#format=binpb"]);
+    const set = runBuf(["build", "--as-file-descriptor-set", "--output", "-#format=binpb"], folder);
     return fromBinary(FileDescriptorSetSchema, set).file;
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-function runBuf(args: readonly string[]): Uint8Array {
+function runBuf(args: readonly string[], folder: string): Uint8Array {
   const { status, stdout, stderr } = spawnSync(process.execPath, [buf, ...args], {
+    cwd: folder,
     env: { ...process.env, PATH: `${tools}${delimiter}${process.env.PATH}` },
   });
   if (status !== 0) {

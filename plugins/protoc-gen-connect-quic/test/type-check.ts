@@ -4,7 +4,6 @@ import { fileURLToPath } from "node:url";
 import ts from "typescript";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
-const standIn = fileURLToPath(new URL("connect-quic.d.ts", import.meta.url));
 
 /**
  * Compiles all files in a folder as a project of its own that has the compiler settings and packages of this repository.
@@ -20,7 +19,7 @@ export function typeCheck(folder: string): string {
     .map((name) => join(folder, name));
   const program = ts.createProgram(files, {
     ...options,
-    paths: { "connect-quic": [standIn] },
+    paths: { "connect-quic": [join(root, "src/index.ts")] },
     typeRoots: [join(root, "node_modules/@types")],
     // Else generated .d.ts files would not be checked, nor .js files.
     skipLibCheck: false,

@@ -53,6 +53,8 @@ export interface CoreHost {
   readonly platform: Platform;
   sign(message: Uint8Array): Uint8Array;
   readonly keyLog: ((line: string) => void) | undefined;
+  /** Called once, inside the call that hit the panic, before it throws. */
+  failed(): void;
 }
 
 /**
@@ -68,8 +70,10 @@ export class Core {
   #view: DataView;
   #panic: string | undefined;
   #failure: EngineError | undefined;
+  readonly #onFailure: () => void;
 
   constructor(module: WebAssembly.Module, host: CoreHost) {
+    this.#onFailure = () => host.failed();
     const instance = new WebAssembly.Instance(module, { host: this.#imports(host) });
     const { memory, ...functions } = instance.exports;
     this.#memory = memory as WebAssembly.Memory;
@@ -155,6 +159,7 @@ export class Core {
           this.#failure = new EngineError("engine-failed", `the QUIC core failed: ${reason}`, {
             cause,
           });
+          this.#onFailure();
           throw this.#failure;
         }
       };

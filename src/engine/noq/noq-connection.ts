@@ -245,6 +245,11 @@ export class NoqConnection implements EngineConnection, StreamOwner {
     run(() => this.handler.closed(cause));
   }
 
+  /** The endpoint is destroyed: nothing can be done any more, and nobody is told. */
+  abandon(): void {
+    this.#leave("closed");
+  }
+
   #leave(state: "closing" | "closed"): void {
     if (!this.isClosed && this.core.failure === undefined) {
       this.#remote = this.#activeRemote() ?? this.#remote;
@@ -280,7 +285,7 @@ export class NoqConnection implements EngineConnection, StreamOwner {
   }
 
   #onStreamsAvailable(direction: StreamDirection): void {
-    if (this.#awaitsStreams[direction] && !this.isClosed) {
+    if (this.#awaitsStreams[direction] && this.#state === "connected") {
       this.#awaitsStreams[direction] = false;
       this.handler.streamsAvailable(direction);
     }

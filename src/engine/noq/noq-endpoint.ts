@@ -26,6 +26,8 @@ const maxDatagram = 0xffff;
 const transmitHeader = 32;
 /** A handle in one number: the slot in the lower bits, the generation above. */
 const generationUnit = 2 ** 24;
+/** For a connection that is gone although the core has not said why, which it always does. */
+const lostCause: CloseCause = { type: "transport", origin: "local", code: 1n, reason: "" };
 /** Application code with which a connection is closed whose handler has thrown. */
 const handlerErrorCode = 1n;
 
@@ -56,6 +58,7 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
       platform: options.platform,
       sign: (message) => options.credentials.sign(message),
       keyLog: options.keyLog,
+      failed: () => this.schedule(),
     });
     this.core.call.endpoint_create(this.#put(encodeEndpointOptions(options)));
   }
@@ -123,6 +126,9 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
     if (this.#state !== "destroyed") {
       this.#state = "destroyed";
       this.#disarm();
+      for (const connection of this.#connections.values()) {
+        connection.abandon();
+      }
       this.#connections.clear();
       this.#closing = [];
     }
@@ -208,6 +214,7 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
         }
         case eventKind.gone:
           this.#connections.delete(handle);
+          connection.finish(connection.ownCause ?? lostCause, this.#run);
           break;
         default:
           try {
@@ -250,10 +257,11 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
       if (length === 0) {
         return;
       }
-      const { bytes, view } = core;
       let offset = core.call.transmits_pointer();
       const end = offset + length;
       while (offset < end) {
+        // Asked for again each time: `transmit` may have brought a datagram in, and the inbox made memory grow.
+        const { bytes, view } = core;
         const segmentSize = view.getUint32(offset + 20, true);
         const start = offset + transmitHeader;
         const stop = start + view.getUint32(offset + 24, true);

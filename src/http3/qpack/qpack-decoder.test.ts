@@ -298,6 +298,12 @@ test("QpackDecoder knows a section again that it decoded lately, until the table
   assert.equal(first.fields, second.fields);
   decoder.handleEncoderStream(decodeHex("20"));
   assert.throws(() => decoder.decode(8, section), isError(Qpack.DECOMPRESSION_FAILED));
+
+  const small = new QpackDecoder({ maxTableCapacity: 100 });
+  small.handleEncoderStream(decodeHex("3f4541610162"));
+  assert.deepEqual(small.decode(0, section), fields(["a", "b"]));
+  small.handleEncoderStream(decodeHex("4163016441650166"));
+  assert.throws(() => small.decode(4, section), isError(Qpack.DECOMPRESSION_FAILED));
 });
 
 test("QpackDecoder gives all bytes of a value as chars of one byte", () => {

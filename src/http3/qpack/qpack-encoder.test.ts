@@ -305,3 +305,16 @@ test("QpackEncoder moves an entry in use out of the way of eviction (RFC 9204 §
   }
   assert.ok(link.send(kept).section > 3, "it is gone when it is no longer in use");
 });
+
+test("QpackEncoder remembers no encoding whose entries are gone", () => {
+  const limits = { maxTableCapacity: 100, blockedStreams: 16 };
+  const link = new Exchange(encoderFor(limits), limits);
+  const frozen: FieldSection = Object.freeze([...custom]);
+  for (let i = 0; i < 4; i++) {
+    link.send(frozen);
+  }
+  for (let i = 0; i < 40; i++) {
+    link.send([["x-other", `value ${i >> 2}`]]);
+  }
+  assert.ok(link.send(frozen).section > 3);
+});

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EndpointId as IrohId } from "@number0/iroh";
 import fc from "fast-check";
+import { decodeBase32 } from "../../../src/base/base32.ts";
 import { formatSocketAddress } from "../../../src/base/socket-address.ts";
 import { EndpointAddr } from "../../../src/identity/endpoint-addr.ts";
 import { EndpointId } from "../../../src/identity/endpoint-id.ts";
-import { EndpointTicket } from "../../../src/identity/endpoint-ticket.ts";
+import { EndpointTicket, ticketPrefix } from "../../../src/identity/endpoint-ticket.ts";
 import { SecretKey } from "../../../src/identity/secret-key.ts";
 import { verify } from "../../../src/identity/verify.ts";
 import { fuzz } from "../../support/fuzz.ts";
@@ -161,18 +162,26 @@ test("tickets made by iroh parse here and print the same, and back", options, ()
   }
 });
 
-/**
- * Of what both sides read differently: this release of iroh still has the old form of custom addresses, and in names of
- * hosts that are not ASCII Node.js lets more pass (letters of both writing directions in one label).
- */
-function isComparable(addr: EndpointAddr): boolean {
-  return addr.addrs.every(
-    (addr) => addr.type !== "custom" && !(addr.type === "relay" && addr.url.includes("xn--")),
-  );
-}
-
 function irohTicket(text: string): string | undefined {
   return attempt(() => iroh().EndpointTicket.fromString(text).toString());
+}
+
+/**
+ * True for tickets that both sides may read differently: this release of iroh has the old form of custom addresses, and
+ * in hosts that are not ASCII Node.js lets more pass (letters of both writing directions in one label).
+ */
+function isDisputed(text: string): boolean {
+  const ours = attempt(() => EndpointTicket.parse(text).addr.addrs) ?? [];
+  const theirs = attempt(() => iroh().EndpointTicket.fromString(text));
+  const addr = theirs?.endpointAddr();
+  const shown = (addr?.directAddresses().length ?? 0) + (addr?.relayUrl() == null ? 0 : 1);
+  // The count of addresses stands behind the variant and the id.
+  const count = theirs && decodeBase32(theirs.toString(), ticketPrefix.length)[33];
+  return (
+    (count !== undefined && count !== shown) ||
+    ours.some((entry) => entry.type === "custom") ||
+    ours.some((entry) => entry.type === "relay" && entry.url.includes("xn--"))
+  );
 }
 
 test("iroh reads every ticket that is written here as it stands", options, () => {
@@ -191,9 +200,9 @@ test("iroh reads every ticket that is written here as it stands", options, () =>
 
 test("both sides take the same texts for tickets and read the same in them", options, () => {
   const check = (text: string): void => {
-    const ours = attempt(() => EndpointTicket.parse(text));
-    if (ours === undefined || isComparable(ours.addr)) {
-      assert.equal(ours?.toString(), irohTicket(text), text);
+    if (!isDisputed(text)) {
+      const ours = attempt(() => EndpointTicket.parse(text).toString());
+      assert.equal(ours, irohTicket(text), text);
     }
   };
   const texts = [...ticketVectors.valid, ...ticketVectors.lenient].map(({ ticket }) => ticket);

@@ -1,4 +1,0 @@
-import { connectNodeSubject } from "./connect-node-subject.ts";
-import { behaviourSuite } from "./suite.ts";
-
-behaviourSuite(connectNodeSubject("h2c"));

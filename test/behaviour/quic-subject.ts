@@ -1,0 +1,53 @@
+// Ours: peers in two processes, over QUIC.
+
+import type { Transport } from "@connectrpc/connect";
+import { createQuicTransport, Endpoint, type QuicTransport } from "../../src/index.ts";
+import { startProgram } from "../support/process.ts";
+import type { Subject, TransportConfig } from "./subject.ts";
+
+/** What the server process of the QUIC subject says of itself. */
+export interface QuicGreeting {
+  readonly ticket: string;
+}
+
+export const quicSubject: Subject = {
+  name: "createQuicTransport",
+  capabilities: {
+    connect: true,
+    grpc: true,
+    "grpc-web": true,
+    fullDuplex: true,
+    ahead: true,
+    backpressure: true,
+    leave: "its calls are those of connect-es, whose responses have no `return`",
+    peerIdentity: true,
+    disconnect: true,
+  },
+  start: async () => {
+    const server = await startProgram(new URL("./server-process.ts", import.meta.url), {
+      args: ["--wire", "quic"],
+    });
+    const { ticket } = server.greeting as QuicGreeting;
+    const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
+    const transports: QuicTransport[] = [];
+    const create = (config: TransportConfig): QuicTransport => {
+      const transport = createQuicTransport({ endpoint, to: ticket, ...config });
+      transports.push(transport);
+      return transport;
+    };
+    const held = create({ protocol: "connect" });
+    return {
+      transport: (config): Transport => create(config),
+      peerId: endpoint.id.toString(),
+      disconnect: async () => {
+        const connection = await held.connect();
+        await connection.close();
+      },
+      close: async () => {
+        await Promise.all(transports.map((transport) => transport.close({ timeoutMs: 0 })));
+        await endpoint.close();
+        await server.close();
+      },
+    };
+  },
+};
