@@ -241,13 +241,17 @@ async function main(pattern: RegExp): Promise<void> {
       console.log(`${name.padEnd(30)} ${await run()}`);
     }
   }
-  console.log(`node ${process.version}, core memory ${client.endpoint.stats().memoryBytes >> 20} MiB`);
+  console.log(
+    `node ${process.version}, core memory ${client.endpoint.stats().memoryBytes >> 20} MiB`,
+  );
   child.kill();
   process.exit(0);
 }
 
 function firstMessage(child: ChildProcess): Promise<SocketAddress> {
-  return new Promise((resolve) => child.once("message", (message) => resolve(message as SocketAddress)));
+  return new Promise((resolve) =>
+    child.once("message", (message) => resolve(message as SocketAddress)),
+  );
 }
 
 await (process.argv[2] === "serve" ? serve() : main(new RegExp(process.argv[2] ?? "")));

@@ -49,6 +49,7 @@ export class Http3Connection {
   readonly #keepAlive: KeepAlive;
   #timer: { readonly timer: Timer; readonly at: number } | undefined;
   #shutdown: { readonly promise: Promise<void>; readonly done: () => void } | undefined;
+  #lingering = false;
   #closed = false;
 
   /** The connection may still be in its handshake, as long as no stream was opened on it. */
@@ -191,9 +192,19 @@ export class Http3Connection {
   }
 
   #drained(): void {
-    if (this.#shutdown !== undefined) {
-      this.close(H3.NO_ERROR, "");
+    if (this.#shutdown === undefined || this.#lingering) {
+      return;
     }
+    if (this.#options.role === "client") {
+      this.close(H3.NO_ERROR, "");
+      return;
+    }
+    // Requests may be on their way that have not seen our GOAWAY. They are rejected, and can be sent again elsewhere;
+    // were the connection closed at once, nobody could know that they were not processed (RFC 9114 §5.2).
+    this.#lingering = true;
+    const { platform } = this.#options;
+    const lingerMs = Math.min(2 * this.#connection.stats().rttMs, maxLingerMs);
+    platform.setTimer(lingerMs, () => this.close(H3.NO_ERROR, ""));
   }
 
   #wakeForKeepAlive(): void {
@@ -224,3 +235,6 @@ export class Http3Connection {
     this.#wakeForKeepAlive();
   }
 }
+
+/** How long a server that has nothing more to do waits for requests that crossed its GOAWAY, at most. */
+const maxLingerMs = 500;

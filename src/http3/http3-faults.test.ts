@@ -131,7 +131,7 @@ const faults: readonly Fault[] = [
   ),
   ...[0x02, 0x06, 0x08, 0x09].flatMap((type) => [
     atServer(
-      `HTTP/2 frame ${type} on the control stream (RFC 9114 §7.2.8)`,
+      `HTTP/2 frame ${type} on the control stream (RFC 9114 §7.2.8, §11.2.1)`,
       H3.FRAME_UNEXPECTED,
       onControl(frame(type)),
     ),
@@ -243,7 +243,7 @@ const faults: readonly Fault[] = [
 
   // Settings.
   ...[0x00, 0x02, 0x03, 0x04, 0x05].map((id) =>
-    atServer(`HTTP/2 setting ${id} (RFC 9114 §7.2.4.1)`, H3.SETTINGS_ERROR, {
+    atServer(`HTTP/2 setting ${id} (RFC 9114 §7.2.4.1, §11.2.2)`, H3.SETTINGS_ERROR, {
       on: "control",
       bytes: concat([hex("00"), frame(0x04, varint(id), hex("01"))]),
     }),
@@ -427,11 +427,14 @@ const faults: readonly Fault[] = [
   badRequest("a space in a field name (RFC 9114 §10.3)", ...get, ["a b", "x"]),
   badRequest("a colon in a field name (RFC 9114 §10.3)", ...get, ["a:b", "x"]),
   ...["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"].map((name) =>
-    badRequest(`the connection-specific field ${name} (RFC 9114 §4.2)`, ...get, [name, "x"]),
+    badRequest(`the connection-specific field ${name} (RFC 9114 §4.2, RFC 9110 §7.6.1)`, ...get, [
+      name,
+      "x",
+    ]),
   ),
   badRequest("te other than trailers (RFC 9114 §4.2)", ...get, ["te", "trailers, gzip"]),
   ...["\0", "\r", "\n", "\x7f", "\x1b"].map((char) =>
-    badRequest(`char ${char.charCodeAt(0)} in a value (RFC 9114 §10.3)`, ...get, [
+    badRequest(`char ${char.charCodeAt(0)} in a value (RFC 9114 §10.3, RFC 9110 §5.5)`, ...get, [
       "a",
       `x${char}y`,
     ]),
@@ -441,10 +444,11 @@ const faults: readonly Fault[] = [
   badRequest("a space in :path (RFC 9114 §4.3)", ...without(":path"), [":path", "/a b"]),
   badRequest(":path * in a GET (RFC 9114 §4.3.1)", ...without(":path"), [":path", "*"]),
   badRequest("an empty :method (RFC 9114 §4.3.1)", ...without(":method"), [":method", ""]),
-  badRequest("a :method that is no token (RFC 9114 §4.3.1)", ...without(":method"), [
-    ":method",
-    "G/T",
-  ]),
+  badRequest(
+    "a :method that is no token (RFC 9114 §4.3.1, RFC 9110 §5.6.2)",
+    ...without(":method"),
+    [":method", "G/T"],
+  ),
   badRequest("a :scheme that is none (RFC 9114 §4.3.1)", ...without(":scheme"), [":scheme", "1:"]),
   badRequest("an empty :authority (RFC 9114 §4.3.1)", ...without(":authority"), [":authority", ""]),
   badRequest("user information in :authority (RFC 9114 §4.3.1)", ...without(":authority"), [

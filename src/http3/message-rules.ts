@@ -15,8 +15,17 @@ export interface ResponseHead {
   readonly contentLength: number | undefined;
 }
 
-/** Checks the header section of a request. Throws H3Error (stream, H3_MESSAGE_ERROR). */
+/** Checks the header section of a request; a frozen one only once. Throws H3Error (stream, H3_MESSAGE_ERROR). */
 export function checkRequestHead(fields: FieldSection): RequestHead {
+  return onceIfFrozen(requestHeads, fields, readRequestHead);
+}
+
+/** Checks the header section of a response, interim or final. Throws as {@link checkRequestHead}. */
+export function checkResponseHead(fields: FieldSection): ResponseHead {
+  return onceIfFrozen(responseHeads, fields, readResponseHead);
+}
+
+function readRequestHead(fields: FieldSection): RequestHead {
   let method: string | undefined;
   let scheme: string | undefined;
   let authority: string | undefined;
@@ -72,8 +81,7 @@ export function checkRequestHead(fields: FieldSection): RequestHead {
   return { method, contentLength: parseContentLength(contentLength) };
 }
 
-/** Checks the header section of a response, interim or final. Throws H3Error (stream, H3_MESSAGE_ERROR). */
-export function checkResponseHead(fields: FieldSection): ResponseHead {
+function readResponseHead(fields: FieldSection): ResponseHead {
   let status: string | undefined;
   let contentLength: string | undefined;
   let pseudo = true;
@@ -193,15 +201,41 @@ function checkPseudo(name: string, value: string, allowedHere: boolean): void {
 }
 
 function checkField(name: string, value: string): void {
+  if (!goodNames.has(name)) {
+    checkName(name);
+  }
+  if (forbiddenInValue.test(value)) {
+    throw malformed(`the value of ${name} holds a control character`, "10.3");
+  }
+}
+
+function checkName(name: string): void {
   if (!fieldName.test(name)) {
     throw malformed(`${show(name)} is no field name`, "4.2");
   }
   if (connectionSpecific.has(name)) {
     throw malformed(`field ${name} is connection-specific`, "4.2");
   }
-  if (forbiddenInValue.test(value)) {
-    throw malformed(`the value of ${name} holds a control character`, "10.3");
+  if (goodNames.size < maxGoodNames && name.length <= 64) {
+    goodNames.add(name);
   }
+}
+
+/** Calls repeat the same few heads: one that cannot change need not be read again. */
+function onceIfFrozen<T>(
+  known: WeakMap<FieldSection, T>,
+  fields: FieldSection,
+  read: (fields: FieldSection) => T,
+): T {
+  if (!Object.isFrozen(fields)) {
+    return read(fields);
+  }
+  let head = known.get(fields);
+  if (head === undefined) {
+    head = read(fields);
+    known.set(fields, head);
+  }
+  return head;
 }
 
 function once(name: string, before: string | undefined, value: string): string {
@@ -249,3 +283,8 @@ const connectionSpecific = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
+const requestHeads: WeakMap<FieldSection, RequestHead> = new WeakMap();
+const responseHeads: WeakMap<FieldSection, ResponseHead> = new WeakMap();
+/** Names that were found in order: most fields have one of a few. What peers make up fills it once, and no further. */
+const goodNames: Set<string> = new Set();
+const maxGoodNames = 512;

@@ -61,24 +61,22 @@ export class EndpointTicket {
   }
 }
 
-function invalid(text: string, problem: string, cause?: unknown): IdentityError {
-  return new IdentityError("invalid-ticket", `invalid ticket ${quote(text)}: ${problem}`, {
-    cause,
-  });
+/** @param text undefined where a ticket came as bytes */
+function invalid(text: string | undefined, problem: string, cause?: unknown): IdentityError {
+  const what = text === undefined ? "invalid ticket" : `invalid ticket ${quote(text)}`;
+  return new IdentityError("invalid-ticket", `${what}: ${problem}`, { cause });
 }
 
 /** The layers' errors below as one of ours; bytes are counted in what the base32 holds. */
-function wrap(error: unknown, text = ""): unknown {
+function wrap(error: unknown, text?: string): unknown {
   if (error instanceof UnexpectedEndError) {
     return invalid(text, `it is cut short (${error.message})`, error);
   }
   if (error instanceof EncodingError) {
-    const hint = error.index !== undefined && /\s/.test(text) ? "; remove the white space" : "";
+    const hint = text !== undefined && /\s/.test(text) ? "; remove the white space" : "";
     return invalid(text, `${error.message}${hint}`, error);
   }
-  return error instanceof PostcardError || error instanceof IdentityError
-    ? invalid(text, error.message, error)
-    : error;
+  return error instanceof PostcardError ? invalid(text, error.message, error) : error;
 }
 
 function prefixProblem(text: string): string {

@@ -13,6 +13,7 @@ import { hostFromBytes, hostToBytes, socketAddress } from "../base/socket-addres
 import { customAddr } from "./custom-addr.ts";
 import { EndpointAddr } from "./endpoint-addr.ts";
 import { EndpointId } from "./endpoint-id.ts";
+import { IdentityError } from "./identity-error.ts";
 import { keyLength } from "./key-text.ts";
 import { parseRelayUrl } from "./relay-url.ts";
 import { type TransportAddr, transportAddrKinds } from "./transport-addr.ts";
@@ -47,7 +48,7 @@ export function encodeTicket({ id, addrs }: EndpointAddr): Uint8Array {
 
 /**
  * Reads a ticket as tolerantly as iroh: addresses in any order and more than once, varints that are too long, and bytes
- * after the end, which are ignored. Throws PostcardError, UnexpectedEndError or IdentityError.
+ * after the end, which are ignored. Throws PostcardError or UnexpectedEndError.
  */
 export function decodeTicket(bytes: Uint8Array): EndpointAddr {
   if (bytes.length > maxTicketBytes) {
@@ -61,7 +62,7 @@ export function decodeTicket(bytes: Uint8Array): EndpointAddr {
   if (variant !== 0) {
     throw new PostcardError(`unknown ticket variant ${variant}`, 0);
   }
-  const id = EndpointId.fromBytes(reader.fixedBytes(keyLength));
+  const id = checked(reader.offset, reader.fixedBytes(keyLength), EndpointId.fromBytes);
   const count = reader.count();
   const addrs: TransportAddr[] = [];
   while (addrs.length < count) {
@@ -79,7 +80,7 @@ function readAddr(reader: PostcardReader): TransportAddr {
   }
   switch (type) {
     case "relay":
-      return { type, url: parseRelayUrl(reader.string()) };
+      return { type, url: checked(offset, reader.string(), parseRelayUrl) };
     case "ip": {
       const family = reader.u32();
       if (family > 1) {
@@ -90,5 +91,16 @@ function readAddr(reader: PostcardReader): TransportAddr {
     }
     case "custom":
       return customAddr(reader.u64(), reader.bytes());
+  }
+}
+
+/** Says where in the ticket the value stands that was refused. */
+function checked<Raw, Value>(offset: number, raw: Raw, check: (raw: Raw) => Value): Value {
+  try {
+    return check(raw);
+  } catch (error) {
+    throw error instanceof IdentityError
+      ? new PostcardError(error.message, offset, { cause: error })
+      : error;
   }
 }

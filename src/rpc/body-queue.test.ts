@@ -7,7 +7,7 @@ function makeQueue(): { queue: BodyQueue; log: string[] } {
   const log: string[] = [];
   const queue = new BodyQueue({
     pause: () => log.push("pause"),
-    resume: () => log.push("resume"),
+    resumeSoon: () => log.push("resume"),
     abandon: () => log.push("abandon"),
   });
   return { queue, log };
@@ -69,7 +69,7 @@ test("F8: no byte is lost or reordered however pushing and reading alternate", a
           pause: () => {
             paused = true;
           },
-          resume: () => {
+          resumeSoon: () => {
             paused = false;
           },
           abandon: () => {},

@@ -3,7 +3,8 @@ import { type Deferred, deferred } from "../base/deferred.ts";
 /** What a {@link BodyQueue} does to the stream that fills it. */
 export interface BodySource {
   pause(): void;
-  resume(): void;
+  /** Not from within: a reader that never waits for anything else would read on and on, and nothing else would run. */
+  resumeSoon(): void;
   /** The reader wants no more, before the end. */
   abandon(): void;
 }
@@ -74,7 +75,7 @@ export class BodyQueue implements AsyncIterableIterator<Uint8Array> {
       this.#queuedBytes -= chunk.length;
       if (this.#paused && this.#queuedBytes < maxQueuedBytes / 2) {
         this.#paused = false;
-        this.#source.resume();
+        this.#source.resumeSoon();
       }
       return Promise.resolve({ done: false, value: chunk });
     }

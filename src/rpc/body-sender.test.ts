@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { nodePlatform } from "../base/node-platform.ts";
 import { BodySender } from "./body-sender.ts";
 
 /** Takes chunks; `room` says how many before it reports to be full. */
@@ -13,6 +14,10 @@ class Stream {
   }
 }
 
+function send(stream: Stream, source: AsyncIterator<Uint8Array>): BodySender {
+  return new BodySender(stream, source, nodePlatform);
+}
+
 async function* chunks(count: number): AsyncGenerator<Uint8Array> {
   for (let i = 0; i < count; i++) {
     yield Uint8Array.of(i);
@@ -21,7 +26,7 @@ async function* chunks(count: number): AsyncGenerator<Uint8Array> {
 
 test("sends everything and says so", async () => {
   const stream = new Stream();
-  assert.equal(await new BodySender(stream, chunks(3)).run(), true);
+  assert.equal(await send(stream, chunks(3)).run(), true);
   assert.deepEqual(
     stream.sent.map(([byte]) => byte),
     [0, 1, 2],
@@ -33,7 +38,7 @@ test("sends no empty chunks", async () => {
   const source = (async function* () {
     yield new Uint8Array(0);
   })();
-  assert.equal(await new BodySender(stream, source).run(), true);
+  assert.equal(await send(stream, source).run(), true);
   assert.equal(stream.sent.length, 0);
 });
 
@@ -46,7 +51,7 @@ test("F7: pulls nothing while the stream is full", async () => {
       yield Uint8Array.of(pulled++);
     }
   })();
-  const sender = new BodySender(stream, source);
+  const sender = send(stream, source);
   const running = sender.run();
   await turns();
   assert.equal(pulled, 2);
@@ -58,10 +63,23 @@ test("F7: pulls nothing while the stream is full", async () => {
   assert.equal(await running, false);
 });
 
+test("F10: a source that never waits for anything leaves others their turn", async () => {
+  const stream = new Stream();
+  const sender = send(stream, chunks(1_000));
+  const running = sender.run();
+  let turns = 0;
+  while (stream.sent.length < 1_000) {
+    await new Promise((resolve) => setImmediate(resolve));
+    turns += 1;
+  }
+  assert.ok(turns > 10, `${turns} turns`);
+  assert.equal(await running, true);
+});
+
 test("a stop while the stream is full ends it", async () => {
   const stream = new Stream();
   stream.room = 1;
-  const sender = new BodySender(stream, chunks(3));
+  const sender = send(stream, chunks(3));
   const running = sender.run();
   await turns();
   sender.stop();
@@ -78,7 +96,7 @@ test("F16: what comes after a stop is not sent", async () => {
     });
     yield Uint8Array.of(1);
   })();
-  const sender = new BodySender(stream, source);
+  const sender = send(stream, source);
   const running = sender.run();
   await turns();
   sender.stop();
@@ -92,7 +110,7 @@ test("passes on what the source throws", async () => {
     yield Uint8Array.of(1);
     throw new Error("broken");
   })();
-  await assert.rejects(new BodySender(new Stream(), source).run(), /broken/);
+  await assert.rejects(send(new Stream(), source).run(), /broken/);
 });
 
 async function turns(): Promise<void> {

@@ -106,13 +106,32 @@ test("all calls that wait for a dial share its connection", async () => {
 
 test("calls that wait fail with the dial, each once", async () => {
   const harness = new Harness();
+  harness.want();
+  await harness.refuse();
+  // Both wait for the same dial.
   const waiters = [harness.want(), harness.want()];
+  harness.platform.advance(100);
   await harness.refuse("no answer");
   for (const waiter of waiters) {
     assert.equal(waiter.got.length, 1);
     assert.equal(waiter.error.message, "no answer");
   }
   assert.equal(harness.platform.timers, 0);
+});
+
+test("a call that came while a dial was under way is not failed by it, but gets one of its own", async () => {
+  const harness = new Harness();
+  const early = harness.want(50);
+  const late = new Waiter();
+  harness.channel.acquire(late, 10_000);
+  await harness.refuse();
+  assert.equal(early.error.message, "nobody there");
+  assert.deepEqual(late.got, []);
+  harness.platform.advance(100);
+  assert.equal(harness.attempts.length, 2);
+  assert.equal(harness.attempt.timeoutMs, 10_000);
+  await harness.refuse("still nobody");
+  assert.equal(late.error.message, "still nobody");
 });
 
 test("a call waits no longer than its own limit, and the dial goes on for the next one", async () => {

@@ -26,6 +26,13 @@ export interface ChannelOptions {
 /** "waiting": a dial failed a moment ago, the next one comes after a pause. */
 export type ChannelState = RedialState["type"];
 
+interface Waiting {
+  readonly timer: Timer;
+  readonly timeoutMs: number;
+  /** A dial was begun since it waits. */
+  dialed: boolean;
+}
+
 /**
  * The way to a peer: the connection that calls to it share. There is none until a call wants one, and when it is lost
  * the next call brings another. Calls that find none wait for it, each for its own time at most.
@@ -35,10 +42,7 @@ export class Channel {
   readonly #dial: Dial;
   readonly #platform: Platform;
   readonly #plan: RedialPlan;
-  readonly #waiters = new Map<
-    SessionWaiter,
-    { readonly timer: Timer; readonly timeoutMs: number }
-  >();
+  readonly #waiters = new Map<SessionWaiter, Waiting>();
   /** Sessions that take no new calls and are still busy with old ones. */
   readonly #draining = new Set<HttpSession>();
   #session: HttpSession | undefined;
@@ -75,7 +79,7 @@ export class Channel {
       this.forget(waiter);
       waiter.unreachable(this.#timeoutError(timeoutMs));
     });
-    this.#waiters.set(waiter, { timer, timeoutMs });
+    this.#waiters.set(waiter, { timer, timeoutMs, dialed: false });
     this.#take(this.#plan.wanted(this.#platform.now()));
     return undefined;
   }
@@ -155,7 +159,11 @@ export class Channel {
         }
       },
     };
-    const timeoutMs = Math.max(...[...this.#waiters.values()].map((waiting) => waiting.timeoutMs));
+    let timeoutMs = 0;
+    for (const waiting of this.#waiters.values()) {
+      waiting.dialed = true;
+      timeoutMs = Math.max(timeoutMs, waiting.timeoutMs);
+    }
     this.#dial(events, { signal: dialing.signal, timeoutMs }).then(
       (opened) => {
         session = opened;
@@ -199,7 +207,11 @@ export class Channel {
       this.#lastError = error;
       this.#plan.dialFailed(this.#platform.now(), this.#random());
     }
-    this.#failWaiters(error);
+    // Who came while the dial was under way has not had an attempt of its own: it may be more patient, or luckier.
+    this.#failWaiters(error, (waiting) => waiting.dialed);
+    if (this.#waiters.size > 0) {
+      this.#take(this.#plan.wanted(this.#platform.now()));
+    }
   }
 
   /** New calls go elsewhere. */
@@ -217,18 +229,18 @@ export class Channel {
     }
   }
 
-  #failWaiters(error: unknown): void {
-    for (const waiter of this.#takeWaiters()) {
+  #failWaiters(error: unknown, which: (waiting: Waiting) => boolean = () => true): void {
+    for (const waiter of this.#takeWaiters(which)) {
       waiter.unreachable(error);
     }
   }
 
-  #takeWaiters(): SessionWaiter[] {
-    const waiters = [...this.#waiters.keys()];
-    for (const waiter of waiters) {
+  #takeWaiters(which: (waiting: Waiting) => boolean = () => true): SessionWaiter[] {
+    const waiters = [...this.#waiters].filter(([, waiting]) => which(waiting));
+    return waiters.map(([waiter]) => {
       this.forget(waiter);
-    }
-    return waiters;
+      return waiter;
+    });
   }
 
   #clearBackoff(): void {

@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { type Deferred, deferred } from "../base/deferred.ts";
+import type { Platform } from "../base/platform.ts";
 import { H3, type H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import { BodyQueue } from "./body-queue.ts";
@@ -17,8 +18,7 @@ export interface ClientCallContext {
   readonly channel: Pick<Channel, "acquire" | "answered" | "forget" | "peer">;
   /** How long a call waits for a connection. Milliseconds. */
   readonly dialTimeoutMs: number;
-  /** Monotonic milliseconds. */
-  now(): number;
+  readonly platform: Pick<Platform, "now" | "soon">;
   /** Keeps the process alive until the returned function is called. */
   hold(): () => void;
 }
@@ -59,7 +59,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     const { signal } = this.#request;
     const response = this.#response?.promise ?? Promise.reject(new TypeError("call was started"));
     this.#onOver = onOver;
-    this.#startedMs = this.#context.now();
+    this.#startedMs = this.#context.platform.now();
     this.#release = this.#context.hold();
     if (signal?.aborted === true) {
       this.#onAbort();
@@ -99,7 +99,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     this.#session = session;
     this.#stream = stream;
     if (this.#requestBody !== undefined) {
-      const sender = new BodySender(stream, this.#requestBody.read());
+      const sender = new BodySender(stream, this.#requestBody.read(), this.#context.platform);
       this.#sender = sender;
       void this.#send(sender, stream);
     }
@@ -129,7 +129,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     }
     const queue = new BodyQueue({
       pause: () => stream.pause(),
-      resume: () => stream.resume(),
+      resumeSoon: () => this.#context.platform.soon(() => stream.resume()),
       abandon: () => this.#giveUp(new ConnectError("response was left unread", Code.Canceled)),
     });
     this.#responseBody = queue;
@@ -189,7 +189,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   #fields(): FieldSection {
     const { method, url, header } = this.#request;
     const fields = requestFields(method, url, header);
-    const waitedMs = Math.floor(this.#context.now() - this.#startedMs);
+    const waitedMs = Math.floor(this.#context.platform.now() - this.#startedMs);
     // The peer's clock for the deadline begins when the request arrives.
     return waitedMs > 0 ? fields.map((field) => reduceTimeout(field, waitedMs)) : fields;
   }

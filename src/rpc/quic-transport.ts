@@ -72,7 +72,7 @@ class PeerTransport implements QuicTransport {
     this.#context = {
       channel: this.#shared.channel,
       dialTimeoutMs,
-      now: () => endpoint.platform.now(),
+      platform: endpoint.platform,
       hold: () => endpoint.hold(),
     };
     const transport = createProtocolTransport(protocol, {
@@ -160,8 +160,14 @@ class PeerTransport implements QuicTransport {
         };
       });
     }
-    for (const call of this.#calls) {
-      call.cancel(this.#closedError());
+    if (this.#calls.size > 0) {
+      for (const call of this.#calls) {
+        call.cancel(this.#closedError());
+      }
+      // Closing overtakes what has not been sent: with a turn between, the peer learns that it was cancelled.
+      await new Promise<void>((resolve) => {
+        platform.soon(resolve);
+      });
     }
     await this.#shared.release({ timeoutMs: Math.max(0, deadlineMs - platform.now()) });
     release();

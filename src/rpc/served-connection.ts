@@ -10,18 +10,20 @@ export interface ServedConnectionOptions {
   readonly routes: Pick<ServiceRoutes, "find">;
   /** Handlers that may run at once for this connection, those of calls that were given up included. */
   readonly maxConcurrentCalls: number;
-  readonly platform: Pick<Platform, "now">;
+  readonly platform: Pick<Platform, "now" | "soon">;
   readonly report: (error: unknown) => void;
 }
 
 /** The calls that come in on one connection. */
 export class ServedConnection implements ServerCallContext {
   readonly peer: Peer;
+  readonly platform: Pick<Platform, "now" | "soon">;
   readonly #options: ServedConnectionOptions;
   #running = 0;
 
   constructor(options: ServedConnectionOptions) {
     this.peer = options.peer;
+    this.platform = options.platform;
     this.#options = options;
   }
 
@@ -46,10 +48,6 @@ export class ServedConnection implements ServerCallContext {
 
   ended(): void {
     this.#running -= 1;
-  }
-
-  now(): number {
-    return this.#options.platform.now();
   }
 
   report(error: unknown): void {

@@ -12,6 +12,7 @@ import { settled } from "../../test/support/manual-platform.ts";
 import { RpcPair, testPeer } from "../../test/support/rpc-pair.ts";
 import { stayAlive } from "../../test/support/stay-alive.ts";
 import { deferred } from "../base/deferred.ts";
+import { nodePlatform } from "../base/node-platform.ts";
 import type { H3Error } from "../http3/h3-error.ts";
 import { H3 } from "../http3/h3-error.ts";
 import { callComplete } from "./call-scope.ts";
@@ -487,7 +488,7 @@ test("a handler of Connect that breaks its contract resets the call, and is repo
       }),
     },
     maxConcurrentCalls: 1,
-    platform: { now: () => 0 },
+    platform: nodePlatform,
     report: (error) => reports.push(error),
   });
   const session = new LoopbackSession({ onRequest: (stream) => served.onRequest(stream) });

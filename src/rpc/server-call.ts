@@ -4,6 +4,7 @@ import type {
   UniversalServerRequest,
   UniversalServerResponse,
 } from "@connectrpc/connect/protocol";
+import type { Platform } from "../base/platform.ts";
 import { H3, H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import { BodyQueue } from "./body-queue.ts";
@@ -35,8 +36,7 @@ export interface ServerCallContext {
   /** Asks to run one more handler. Each true is followed by one {@link ended}. */
   admit(): boolean;
   ended(): void;
-  /** Monotonic milliseconds. */
-  now(): number;
+  readonly platform: Pick<Platform, "now" | "soon">;
   /** Gets failures that the caller cannot be told of. */
   report(error: unknown): void;
 }
@@ -64,7 +64,7 @@ export class ServerCall implements MessageHandler, CallScope {
     this.#stream = stream;
     this.#request = new BodyQueue({
       pause: () => stream.pause(),
-      resume: () => stream.resume(),
+      resumeSoon: () => context.platform.soon(() => stream.resume()),
       abandon: () => this.#stopReceiving(),
     });
   }
@@ -84,7 +84,7 @@ export class ServerCall implements MessageHandler, CallScope {
       this.#stream.sendHeaders(responseFields(400, undefined), { end: true });
       this.#stopReceiving();
     } else if (this.#context.admit()) {
-      this.#arrivedMs = this.#context.now();
+      this.#arrivedMs = this.#context.platform.now();
       this.#header = head.header;
       void this.#run(head);
     } else {
@@ -195,7 +195,7 @@ export class ServerCall implements MessageHandler, CallScope {
 
   /** False when the caller went away meanwhile. */
   async #sendBody(answer: AsyncIterator<Uint8Array>): Promise<boolean> {
-    const sender = new BodySender(this.#stream, answer);
+    const sender = new BodySender(this.#stream, answer, this.#context.platform);
     this.#answer = answer;
     this.#sender = sender;
     const complete = await sender.run();
@@ -209,7 +209,7 @@ export class ServerCall implements MessageHandler, CallScope {
       return;
     }
     const timeoutMs = this.#header && parseTimeoutMs(this.#header);
-    const passedMs = this.#context.now() - this.#arrivedMs;
+    const passedMs = this.#context.platform.now() - this.#arrivedMs;
     const remainingMs = timeoutMs === undefined ? undefined : timeoutMs - passedMs;
     const reason = abortReason(error, this.#context.peer.id.short, remainingMs);
     const answer = this.#answer;

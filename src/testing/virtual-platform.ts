@@ -21,6 +21,8 @@ export class VirtualPlatform implements Platform {
   #soon: (() => void)[] = [];
   #now = 0;
   #order = 0;
+  /** Run at the present moment. */
+  #callbacks = 0;
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed);
@@ -94,30 +96,43 @@ export class VirtualPlatform implements Platform {
     return true;
   }
 
-  /** What is due now, then what wanted to run after it; or else moves on to the next call. False: there is none. */
+  /**
+   * Lives through one moment: what is due, then what wanted to run after it. Moves on to the next moment where nothing is
+   * left of this one. False: there is none up to `end`.
+   */
   #step(end: number): boolean {
-    let budget = maxCallbacksPerMoment;
-    for (;;) {
-      const call = this.#calls.peek();
-      if (call !== undefined && call.at <= this.#now) {
-        this.#calls.pop();
-        call.run?.();
-      } else if (this.#soon.length > 0) {
-        const callbacks = this.#soon;
-        this.#soon = [];
-        for (const callback of callbacks) {
-          callback();
-        }
-        return true;
-      } else if (call === undefined || call.at > end) {
+    const next = this.#calls.peek();
+    if (this.#soon.length === 0 && (next === undefined || next.at > this.#now)) {
+      if (next === undefined || next.at > end) {
+        this.#now = next === undefined ? this.#now : end;
         return false;
-      } else {
-        this.#now = call.at;
       }
-      budget -= 1;
-      if (budget === 0) {
-        throw new Error(`virtual time stands still at ${this.#now} ms`);
-      }
+      this.#moveTo(next.at);
+    }
+    for (let call = this.#calls.peek(); call !== undefined && call.at <= this.#now; ) {
+      this.#calls.pop();
+      this.#count();
+      call.run?.();
+      call = this.#calls.peek();
+    }
+    const callbacks = this.#soon;
+    this.#soon = [];
+    for (const callback of callbacks) {
+      this.#count();
+      callback();
+    }
+    return true;
+  }
+
+  #moveTo(moment: number): void {
+    this.#now = moment;
+    this.#callbacks = 0;
+  }
+
+  #count(): void {
+    this.#callbacks += 1;
+    if (this.#callbacks > maxCallbacksPerMoment) {
+      throw new Error(`virtual time stands still at ${this.#now} ms`);
     }
   }
 }

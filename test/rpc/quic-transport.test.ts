@@ -187,7 +187,7 @@ describe("closing a transport", () => {
     const started = deferred<void>();
     await using peers = await Peers.start({
       implementation: {
-        echo: async ({ message }: { message: string }) => {
+        echo: async ({ message }) => {
           started.resolve();
           await gate.promise;
           return { message };
@@ -208,7 +208,7 @@ describe("closing a transport", () => {
     const started = deferred<AbortSignal>();
     await using peers = await Peers.start({
       implementation: {
-        echo: async (_request: unknown, { signal }: { signal: AbortSignal }) => {
+        echo: async (_request, { signal }) => {
           started.resolve(signal);
           await aborted(signal);
           return {};
@@ -255,7 +255,7 @@ describe("closing a transport", () => {
     const started = deferred<void>();
     await using peers = await Peers.start({
       implementation: {
-        echo: async (_request: unknown, { signal }: { signal: AbortSignal }) => {
+        echo: async (_request, { signal }) => {
           started.resolve();
           await aborted(signal);
           return {};
@@ -271,14 +271,14 @@ describe("closing a transport", () => {
 });
 
 test("F14: calls above the peer's stream limit wait, visibly and with their deadlines running", async () => {
-  const gates: (() => void)[] = [];
+  const gate = deferred<void>();
+  let started = 0;
   await using peers = await Peers.start({
     server: { transport: { maxBidirectionalStreams: 2 } },
     implementation: {
-      echo: async ({ message }: { message: string }) => {
-        await new Promise<void>((resolve) => {
-          gates.push(resolve);
-        });
+      echo: async ({ message }) => {
+        started += 1;
+        await gate.promise;
         return { message };
       },
     },
@@ -290,16 +290,12 @@ test("F14: calls above the peer's stream limit wait, visibly and with their dead
   assert.equal(peers.transport.queuedCalls, 2);
   await assert.rejects(late, hasCode(Code.DeadlineExceeded));
   assert.equal(peers.transport.queuedCalls, 1);
-  assert.equal(gates.length, 2);
-  for (const gate of gates.splice(0)) {
-    gate();
-  }
-  await Promise.all(first);
-  while (gates.length === 0) {
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  gates[0]?.();
-  assert.equal((await patient).message, "3");
+  gate.resolve();
+  assert.deepEqual(
+    (await Promise.all([...first, patient])).map(({ message }) => message),
+    ["0", "1", "3"],
+  );
+  assert.equal(started, 3);
   assert.equal(peers.transport.queuedCalls, 0);
 });
 

@@ -19,7 +19,7 @@ export class PeerStream implements StreamPort {
   resetCode: bigint | undefined;
   stopCode: bigint | undefined;
   /** Bytes that the core may still write; what is above waits. */
-  credit = Number.POSITIVE_INFINITY;
+  credit: number = Number.POSITIVE_INFINITY;
   #joined: { parts: number; bytes: Uint8Array } = { parts: 0, bytes: new Uint8Array(0) };
   readonly #arrived: Uint8Array[] = [];
   #fin = false;

@@ -1,6 +1,6 @@
 // Peers of this process that call each other over UDP on the loopback interface.
 
-import { type Client, createClient } from "@connectrpc/connect";
+import { type Client, createClient, type ServiceImpl } from "@connectrpc/connect";
 import {
   createPeerRouter,
   createQuicTransport,
@@ -17,7 +17,7 @@ export interface PeersOptions {
   readonly server?: EndpointOptions;
   readonly client?: EndpointOptions;
   readonly router?: PeerRouterOptions;
-  readonly implementation?: Parameters<PeerRouter["service"]>[1];
+  readonly implementation?: Partial<ServiceImpl<typeof EchoService>>;
   readonly transport?: Partial<QuicTransportOptions>;
 }
 

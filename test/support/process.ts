@@ -45,7 +45,7 @@ export async function startProgram(file: URL, options: ProgramOptions = {}): Pro
     child.kill("SIGKILL");
   };
   process.once("exit", killAtExit);
-  const ended = once(child, "exit").finally(() => process.off("exit", killAtExit));
+  const ended = once(child, "close").finally(() => process.off("exit", killAtExit));
   ended.catch(() => {});
   // It may be gone when we write or close.
   child.stdin.on("error", () => {});
@@ -56,11 +56,13 @@ export async function startProgram(file: URL, options: ProgramOptions = {}): Pro
   const fail = (what: string): Error =>
     new Error(`${name} ${what}; stderr: ${stderr || "(empty)"}`);
 
-  const firstLine = await within(timeoutMs, nextLine(child));
-  if (firstLine === undefined) {
+  let greeting: unknown;
+  try {
+    greeting = JSON.parse((await within(timeoutMs, nextLine(child))) ?? "");
+  } catch {
     child.kill("SIGKILL");
     await ended;
-    throw fail("did not print a first line");
+    throw fail("did not print a line of JSON");
   }
 
   const kill = async (): Promise<void> => {
@@ -81,7 +83,7 @@ export async function startProgram(file: URL, options: ProgramOptions = {}): Pro
   };
   return {
     pid: child.pid ?? 0,
-    greeting: JSON.parse(firstLine),
+    greeting,
     stderr: () => stderr,
     close,
     kill,

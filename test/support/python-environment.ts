@@ -18,8 +18,7 @@ export class PythonEnvironment {
 
   /** The interpreter to run programs with, once `prepare` found nothing against it. */
   get interpreter(): string {
-    const own = join(this.#folder, "bin/python");
-    return existsSync(own) ? own : "python3";
+    return join(this.#folder, "bin/python");
   }
 
   /** Makes the environment, if there is none yet. Returns what stands against it, if anything does. */
@@ -39,7 +38,10 @@ export class PythonEnvironment {
   }
 
   #isReady(): boolean {
-    return spawnSync(this.interpreter, ["-c", `import ${this.#module}`]).status === 0;
+    const { interpreter } = this;
+    return (
+      existsSync(interpreter) && spawnSync(interpreter, ["-c", `import ${this.#module}`]).status === 0
+    );
   }
 }
 

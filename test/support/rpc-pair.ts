@@ -93,7 +93,7 @@ export class RpcPair {
           {
             channel: this.channel,
             dialTimeoutMs: options.dialTimeoutMs ?? 10_000,
-            now: () => platform.now(),
+            platform,
             hold: () => {
               this.held += 1;
               return () => {

@@ -4,7 +4,7 @@ import type { Platform } from "../../base/platform.ts";
 import { EngineError } from "../engine.ts";
 
 /** Bytes of stream data that one call carries. */
-export const maxChunk = 64 * 1024;
+export const maxChunk: number = 64 * 1024;
 /** What `streamRead` puts before the data in the scratch memory. */
 export const readHeader = 16;
 /** Answers of functions that could not do what they were asked. */

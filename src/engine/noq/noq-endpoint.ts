@@ -37,7 +37,7 @@ const handlerErrorCode = 1n;
  */
 export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
   readonly core: Core;
-  readonly addresses = new AddressBook();
+  readonly addresses: AddressBook = new AddressBook();
   readonly #options: EngineOptions;
   readonly #connections = new Map<number, NoqConnection>();
   readonly #events = new EventBatch();

@@ -13,8 +13,8 @@ export class PrimitiveReader extends ByteReader {
    * @param bytes borrowed
    * @param code what a malformed primitive is on this stream
    */
-  constructor(bytes: Uint8Array, code: QpackErrorCode) {
-    super(bytes);
+  constructor(bytes: Uint8Array, code: QpackErrorCode, offset = 0) {
+    super(bytes, offset);
     this.#code = code;
   }
 

@@ -6,7 +6,7 @@ import { PrimitiveReader } from "./primitive-reader.ts";
 import { PrimitiveWriter } from "./primitive-writer.ts";
 import { Qpack, QpackError } from "./qpack-error.ts";
 import { RecentSections } from "./recent-sections.ts";
-import { maxEntriesOf, readSectionPrefix } from "./section-prefix.ts";
+import { maxEntriesOf, readSectionPrefix, type SectionPrefix } from "./section-prefix.ts";
 import { readFieldLines } from "./section-reader.ts";
 import { staticTable } from "./static-table.ts";
 
@@ -48,7 +48,7 @@ export class QpackDecoder {
   readonly #table = new DynamicTable<TableEntry>();
   readonly #recent = new RecentSections();
   readonly #encoderStream = new InstructionStream(Qpack.ENCODER_STREAM_ERROR);
-  readonly #blocked = new Map<number, BlockedSection>();
+  readonly #blocked = new Map<number, SectionInProgress>();
   readonly #output = new PrimitiveWriter();
   /** Inserts that the peer knows we have, by what we acknowledged (RFC 9204 §2.1.4). */
   #acknowledgedCount = 0;
@@ -74,7 +74,7 @@ export class QpackDecoder {
       this.#acknowledgeSection(streamId, recent.requiredInsertCount);
       return { type: "fields", fields: recent.fields };
     }
-    return this.#decode(streamId, bytes);
+    return this.#begin(streamId, bytes);
   }
 
   /**
@@ -89,12 +89,9 @@ export class QpackDecoder {
     }
     const unblocked: UnblockedSection[] = [];
     for (const [streamId, section] of this.#blocked) {
-      if (section.requiredInsertCount <= this.#table.insertCount) {
+      if (section.prefix.requiredInsertCount <= this.#table.insertCount) {
         this.#blocked.delete(streamId);
-        const outcome = this.#decode(streamId, section.bytes);
-        if (outcome.type !== "blocked") {
-          unblocked.push({ streamId, outcome });
-        }
+        unblocked.push({ streamId, outcome: this.#finish(streamId, section) });
       }
     }
     return unblocked;
@@ -131,50 +128,44 @@ export class QpackDecoder {
     return this.#output.take();
   }
 
-  #decode(streamId: number, bytes: Uint8Array): DecodeOutcome {
+  #begin(streamId: number, bytes: Uint8Array): DecodeOutcome {
     const reader = new PrimitiveReader(bytes, Qpack.DECOMPRESSION_FAILED);
-    try {
-      const prefix = readSectionPrefix(reader, this.#table.insertCount, this.#maxEntries);
-      const { requiredInsertCount } = prefix;
-      const tooLong = bytes.length > this.#limits.maxFieldSectionSize;
-      if (requiredInsertCount > this.#table.insertCount) {
-        return tooLong ? this.#refuse(streamId) : this.#block(streamId, requiredInsertCount, bytes);
-      }
-      const fields = tooLong
-        ? undefined
-        : readFieldLines({ reader, prefix, table: this.#table }, this.#limits.maxFieldSectionSize);
-      this.#acknowledgeSection(streamId, requiredInsertCount);
-      if (fields === undefined) {
-        return { type: "too-large" };
-      }
-      this.#recent.add(bytes, requiredInsertCount, fields);
-      return { type: "fields", fields };
-    } catch (error) {
-      if (error instanceof UnexpectedEndError) {
-        throw new QpackError(
-          Qpack.DECOMPRESSION_FAILED,
-          `truncated field section: ${error.message}`,
-        );
-      }
-      throw error;
+    const { insertCount } = this.#table;
+    const prefix = whole(() => readSectionPrefix(reader, insertCount, this.#maxEntries));
+    if (prefix.requiredInsertCount <= insertCount) {
+      return this.#finish(streamId, { bytes, prefix, linesOffset: reader.offset });
     }
-  }
-
-  /** A section that would be blocked and is too large anyway is given up at once: the peer may release its entries. */
-  #refuse(streamId: number): DecodeOutcome {
-    this.cancelStream(streamId);
-    return { type: "too-large" };
-  }
-
-  #block(streamId: number, requiredInsertCount: number, bytes: Uint8Array): DecodeOutcome {
+    if (bytes.length > this.#limits.maxFieldSectionSize) {
+      // It is given up at once, so that the peer may release its entries.
+      this.cancelStream(streamId);
+      return { type: "too-large" };
+    }
     if (this.#blocked.size >= this.#limits.blockedStreams) {
       throw new QpackError(
         Qpack.DECOMPRESSION_FAILED,
         `cannot hold another blocked stream: ${this.#limits.blockedStreams} is the limit`,
       );
     }
-    this.#blocked.set(streamId, { requiredInsertCount, bytes: new Uint8Array(bytes) });
+    const copy = new Uint8Array(bytes);
+    this.#blocked.set(streamId, { bytes: copy, prefix, linesOffset: reader.offset });
     return { type: "blocked" };
+  }
+
+  /** Decodes a section when all that it requires is there. */
+  #finish(streamId: number, { bytes, prefix, linesOffset }: SectionInProgress): DecodedSection {
+    const { maxFieldSectionSize } = this.#limits;
+    const reader = new PrimitiveReader(bytes, Qpack.DECOMPRESSION_FAILED, linesOffset);
+    const context = { reader, prefix, table: this.#table };
+    const fields =
+      bytes.length > maxFieldSectionSize
+        ? undefined
+        : whole(() => readFieldLines(context, maxFieldSectionSize));
+    this.#acknowledgeSection(streamId, prefix.requiredInsertCount);
+    if (fields === undefined) {
+      return { type: "too-large" };
+    }
+    this.#recent.add(bytes, prefix.requiredInsertCount, fields);
+    return { type: "fields", fields };
   }
 
   #acknowledgeSection(streamId: number, requiredInsertCount: number): void {
@@ -247,9 +238,23 @@ export class QpackDecoder {
   }
 }
 
-interface BlockedSection {
-  readonly requiredInsertCount: number;
+interface SectionInProgress {
   readonly bytes: Uint8Array;
+  readonly prefix: SectionPrefix;
+  /** Where the field lines begin. */
+  readonly linesOffset: number;
+}
+
+/** Reads from a section, which is complete: where it ends too early it is malformed. */
+function whole<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof UnexpectedEndError) {
+      throw new QpackError(Qpack.DECOMPRESSION_FAILED, `truncated field section: ${error.message}`);
+    }
+    throw error;
+  }
 }
 
 const defaultLimits: QpackDecoderLimits = {

@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
-import { after, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { nodePlatform } from "../../../src/base/node-platform.ts";
 import { socketAddress } from "../../../src/base/socket-address.ts";
@@ -12,38 +9,30 @@ import type { CloseCause, EngineEndpoint } from "../../../src/engine/engine.ts";
 import { noq } from "../../../src/engine/noq/noq.ts";
 import { bindUdp } from "../../../src/net/udp-socket.ts";
 import { PythonEnvironment } from "../../support/python-environment.ts";
-import { readOnly, RecordedConnection } from "../../support/recorded-connection.ts";
-import { createSelfSignedCertificate } from "../../support/self-signed-certificate.ts";
+import { RecordedConnection, readOnly } from "../../support/recorded-connection.ts";
 import { testCredentials } from "../../support/test-credentials.ts";
 
 const python = new PythonEnvironment("aioquic", "aioquic>=1.2,<2");
 const problem = python.prepare();
 const program = fileURLToPath(new URL("peer.py", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "connect-quic-"));
-after(() => rmSync(folder, { recursive: true }));
-
-const { cert, key } = createSelfSignedCertificate();
-const files = [join(folder, "cert.pem"), join(folder, "key.pem")] as const;
-writeFileSync(files[0], cert);
-writeFileSync(files[1], key);
 
 describe("a peer with a raw key", { skip: problem ?? false }, () => {
   it("refuses a dialer that has no key at all", async () => {
     await using listener = await listen();
-    await using dialer = new PythonPeer(["dial", `${listener.port}`]);
+    await using dialer = new PythonPeer(["dial", `${listener.port}`, "bare"]);
     assertRefused(await dialer.lines());
     assert.deepEqual(listener.connected(), []);
   });
 
   it("refuses a dialer that has a certificate", async () => {
     await using listener = await listen();
-    await using dialer = new PythonPeer(["dial", `${listener.port}`, ...files]);
+    await using dialer = new PythonPeer(["dial", `${listener.port}`]);
     assertRefused(await dialer.lines());
     assert.deepEqual(listener.connected(), []);
   });
 
   it("refuses a listener that shows a certificate, before it sends anything of a request", async () => {
-    await using listener = new PythonPeer(["serve", ...files]);
+    await using listener = new PythonPeer(["serve"]);
     const { port } = JSON.parse(await listener.line()) as { port: number };
     await using dialer = await listen();
     const cause = await dialer.dial(port);

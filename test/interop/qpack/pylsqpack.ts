@@ -6,15 +6,17 @@ import { fileURLToPath } from "node:url";
 import type { FieldSection } from "../../../src/http3/qpack/field.ts";
 
 const environment = fileURLToPath(new URL("../../../.cache/python/pylsqpack", import.meta.url));
+const python = join(environment, "bin/python");
 const program = fileURLToPath(new URL("peer.py", import.meta.url));
 const requirement = "pylsqpack>=0.3,<2";
 
 /** Makes a Python environment with pylsqpack, if there is none yet. Returns what stands against it, if anything does. */
 export function preparePylsqpack(): string | undefined {
-  if (spawnSync(python(), ["-c", "import pylsqpack"]).status === 0) {
+  if (existsSync(python) && spawnSync(python, ["-c", "import pylsqpack"]).status === 0) {
     return undefined;
   }
   rmSync(environment, { recursive: true, force: true });
+  const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement];
   const steps: readonly (readonly [string, readonly string[], string])[] = [
     ["python3", ["--version"], "Python 3 is not installed (python3)"],
     [
@@ -22,12 +24,8 @@ export function preparePylsqpack(): string | undefined {
       ["-m", "venv", environment],
       "Python's venv module is not installed (python3-venv)",
     ],
-    [python(), ["-m", "pip", "--version"], "Python's pip is not installed (python3-pip)"],
-    [
-      python(),
-      ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement],
-      `pip cannot install ${requirement}`,
-    ],
+    [python, ["-m", "pip", "--version"], "Python's pip is not installed (python3-pip)"],
+    [python, install, `pip cannot install ${requirement}`],
   ];
   for (const [command, args, missing] of steps) {
     const { status, stderr } = spawnSync(command, args, { encoding: "utf8", timeout: 120_000 });
@@ -37,11 +35,6 @@ export function preparePylsqpack(): string | undefined {
     }
   }
   return undefined;
-}
-
-function python(): string {
-  const path = join(environment, "bin/python");
-  return existsSync(path) ? path : "python3";
 }
 
 interface DecodedSection {
@@ -54,11 +47,13 @@ interface DecodedSection {
 export class Pylsqpack {
   readonly #process: ChildProcess;
   readonly #waiting: ((line: string) => void)[] = [];
+  #ended = false;
 
   constructor() {
-    const child = spawn(python(), [program], { stdio: ["pipe", "pipe", "inherit"] });
+    const child = spawn(python, [program], { stdio: ["pipe", "pipe", "inherit"] });
     createInterface(child.stdout).on("line", (line) => this.#waiting.shift()?.(line));
     child.once("close", () => {
+      this.#ended = true;
       for (const answer of this.#waiting.splice(0)) {
         answer('{"error":"the Python process has ended"}');
       }
@@ -103,12 +98,17 @@ export class Pylsqpack {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const closed = new Promise((resolve) => this.#process.once("close", resolve));
-    this.#process.stdin?.end();
-    await closed;
+    if (!this.#ended) {
+      const closed = new Promise((resolve) => this.#process.once("close", resolve));
+      this.#process.stdin?.end();
+      await closed;
+    }
   }
 
   async #call<T>(operation: string, ...args: unknown[]): Promise<T> {
+    if (this.#ended) {
+      throw new Error(`pylsqpack cannot ${operation}: the Python process has ended`);
+    }
     const line = await new Promise<string>((resolve) => {
       this.#waiting.push(resolve);
       this.#process.stdin?.write(`${JSON.stringify([operation, args])}\n`);
