@@ -1,7 +1,7 @@
 // What QPACK costs for each call: ns to encode and decode the field sections of a Connect call, encoder and decoder joined
-// and settled. Prints the medians of several rounds.
+// and settled. Prints medians of batches of calls.
 //
-//   node --import tsx bench/qpack.ts [rounds]
+//   node --import tsx bench/qpack.ts [batches]
 
 import type { FieldSection } from "../src/http3/qpack/field.ts";
 import { QpackDecoder } from "../src/http3/qpack/qpack-decoder.ts";
@@ -27,14 +27,16 @@ const response: FieldSection = [
   ["date", "Thu, 20 Nov 2025 23:21:00 GMT"],
 ];
 
-const callsPerRound = 20_000;
-const rounds = Number(process.argv[2] ?? 15);
+/** Calls that are under way together: reading the clock for each would cost as much as what is measured. */
+const batch = 32;
+const batches = Number(process.argv[2] ?? 4_000);
+const warmUpBatches = 500;
 
 interface Case {
   readonly name: string;
   readonly maxTableCapacity: number;
-  /** The section of the n-th call. */
-  readonly section: (call: number) => FieldSection;
+  /** The section of a call. */
+  readonly section: (streamId: number) => FieldSection;
 }
 
 const cases: readonly Case[] = [
@@ -43,7 +45,7 @@ const cases: readonly Case[] = [
   {
     name: "request with another timeout each, table",
     maxTableCapacity: 4096,
-    section: (call) => [...request, ["connect-timeout-ms", String(10_000 + call)]],
+    section: (streamId) => [...request, ["connect-timeout-ms", String(10_000 + streamId)]],
   },
 ];
 
@@ -57,70 +59,51 @@ function shapes(name: string, fields: FieldSection): Case[] {
   ];
 }
 
-interface Figures {
-  readonly encodeNs: number;
-  readonly decodeNs: number;
-  readonly acknowledgeNs: number;
-  readonly bytes: number;
+interface Times {
+  readonly encode: number[];
+  readonly decode: number[];
+  readonly acknowledge: number[];
 }
 
-function measure({ maxTableCapacity, section }: Case): Figures {
+/** Runs one case; returns the ns of each batch, and the bytes of the last section. */
+function measure({ maxTableCapacity, section }: Case): { times: Times; bytes: number } {
   const encoder = new QpackEncoder();
   const decoder = new QpackDecoder({ maxTableCapacity });
   encoder.setPeerLimits({ maxTableCapacity, blockedStreams: 16 });
+  const times: Times = { encode: [], decode: [], acknowledge: [] };
   let bytes = 0;
-  const exchange = (from: number): Figures => {
+  for (let done = 0; done < warmUpBatches + batches; done++) {
+    const streamIds = Array.from({ length: batch }, (_, index) => 4 * (done * batch + index));
+    const sections = streamIds.map((streamId) => section(streamId));
     const encoded: Uint8Array[] = [];
-    const sections = Array.from({ length: batch }, (_, index) => section(from + index));
     const start = process.hrtime.bigint();
-    sections.forEach((fields, index) => {
-      encoded.push(encoder.encode(4 * (from + index), fields));
-    });
+    for (const [index, fields] of sections.entries()) {
+      encoded.push(encoder.encode(streamIds[index] ?? 0, fields));
+    }
     const encodedAt = process.hrtime.bigint();
     const instructions = encoder.takeEncoderStream();
     if (instructions !== undefined) {
       decoder.handleEncoderStream(instructions);
     }
     const decodeStart = process.hrtime.bigint();
-    encoded.forEach((section, index) => {
-      decoder.decode(4 * (from + index), section);
-    });
+    for (const [index, one] of encoded.entries()) {
+      decoder.decode(streamIds[index] ?? 0, one);
+    }
     const decodedAt = process.hrtime.bigint();
     const acknowledgments = decoder.takeDecoderStream();
     if (acknowledgments !== undefined) {
       encoder.handleDecoderStream(acknowledgments);
     }
     const acknowledgedAt = process.hrtime.bigint();
-    bytes = encoded.at(-1)?.length ?? 0;
-    return {
-      encodeNs: Number(encodedAt - start),
-      decodeNs: Number(decodedAt - decodeStart),
-      acknowledgeNs: Number(acknowledgedAt - decodedAt),
-      bytes,
-    };
-  };
-  let call = 0;
-  const totals = Array.from({ length: rounds + 1 }, () => {
-    const total = { encodeNs: 0, decodeNs: 0, acknowledgeNs: 0 };
-    for (let done = 0; done < callsPerRound; done += batch) {
-      const part = exchange(call);
-      call += batch;
-      total.encodeNs += part.encodeNs;
-      total.decodeNs += part.decodeNs;
-      total.acknowledgeNs += part.acknowledgeNs;
+    if (done >= warmUpBatches) {
+      times.encode.push(Number(encodedAt - start));
+      times.decode.push(Number(decodedAt - decodeStart));
+      times.acknowledge.push(Number(acknowledgedAt - decodedAt));
     }
-    return total;
-  }).slice(1);
-  return {
-    encodeNs: median(totals.map((total) => total.encodeNs)) / callsPerRound,
-    decodeNs: median(totals.map((total) => total.decodeNs)) / callsPerRound,
-    acknowledgeNs: median(totals.map((total) => total.acknowledgeNs)) / callsPerRound,
-    bytes,
-  };
+    bytes = encoded.at(-1)?.length ?? 0;
+  }
+  return { times, bytes };
 }
-
-/** Calls that are under way together: reading the clock for each would cost as much as what is measured. */
-const batch = 32;
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -129,7 +112,10 @@ function median(values: readonly number[]): number {
 
 console.log("ns per section".padEnd(44), " encode  decode     ack   bytes");
 for (const one of cases) {
-  const { encodeNs, decodeNs, acknowledgeNs, bytes } = measure(one);
-  const columns = [encodeNs, decodeNs, acknowledgeNs, bytes];
-  console.log(one.name.padEnd(44), columns.map((value) => value.toFixed(0).padStart(7)).join(" "));
+  const { times, bytes } = measure(one);
+  const columns = [times.encode, times.decode, times.acknowledge].map((ns) => median(ns) / batch);
+  console.log(
+    one.name.padEnd(44),
+    [...columns, bytes].map((value) => value.toFixed(0).padStart(7)).join(" "),
+  );
 }

@@ -1,7 +1,7 @@
 // Lists the sections of RFCs that the code cites, and those among them that no test cites, in docs/rfc-coverage.md. A
 // citation in a test says that the test holds the section; so a gap here is a test to be written, or to be named.
 //
-//   node scripts/rfc-coverage.mjs [--check]
+//   node scripts/rfc-coverage.mjs [--check] [--root <folder>]
 //
 // With --check nothing is written: the exit code is 1 when the page is not what it would be.
 
@@ -10,9 +10,11 @@ import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
 const page = "docs/rfc-coverage.md";
-const { values: options } = parseArgs({ options: { check: { type: "boolean", default: false } } });
+const { values: options } = parseArgs({
+  options: { check: { type: "boolean", default: false }, root: { type: "string" } },
+});
+const root = options.root ?? fileURLToPath(new URL("..", import.meta.url));
 
 /** "9114 §4.1" → { code: files, tests: files } */
 const sections = new Map();

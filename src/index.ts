@@ -7,6 +7,11 @@ export type {
   IncomingPeer,
 } from "./endpoint/endpoint.ts";
 export { Endpoint } from "./endpoint/endpoint.ts";
+export { connectQuicAlpn } from "./rpc/alpn.ts";
+export { callComplete } from "./rpc/call-scope.ts";
+export type { ChannelState } from "./rpc/channel.ts";
+export { compressionZstd } from "./rpc/compression-zstd.ts";
+export { compressionBrotli, compressionGzip } from "./rpc/compressions.ts";
 export type { Peer } from "./rpc/peer-context.ts";
 export { peerKey } from "./rpc/peer-context.ts";
 export type { PeerRouter, PeerRouterOptions } from "./rpc/peer-router.ts";

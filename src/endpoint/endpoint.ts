@@ -75,6 +75,8 @@ export interface ConnectOptions {
   readonly timeoutMs?: number;
   /** Replaces the endpoint's options for this connection. */
   readonly transport?: Partial<TransportOptions>;
+  /** False: the attempt alone does not keep the process alive. Default true. @internal */
+  readonly hold?: boolean;
 }
 
 /** Incoming connections that wait for {@link Endpoint.accept}; above it they are refused. */
@@ -166,6 +168,7 @@ export class Endpoint implements AsyncDisposable {
         failed: (error) =>
           this.#fail(new EndpointError("engine-failed", error.message, { cause: error })),
       },
+      handlerError: (error) => this.report(error),
       ...(options.transport === undefined ? {} : { transport: options.transport }),
       ...(options.incoming === undefined ? {} : { incoming: options.incoming }),
       ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
@@ -270,7 +273,7 @@ export class Endpoint implements AsyncDisposable {
     const aborted = (): void => giveUp(signal?.reason);
     signal?.addEventListener("abort", aborted, { once: true });
     try {
-      return await this.#hold.during(outcome.promise);
+      return await (options.hold === false ? outcome.promise : this.#hold.during(outcome.promise));
     } finally {
       this.#platform.clearTimer(timer);
       signal?.removeEventListener("abort", aborted);

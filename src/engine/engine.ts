@@ -37,7 +37,10 @@ export interface TransportOptions {
   readonly maxUnidirectionalStreams: number;
   /** Bytes that the peer may send on one stream ahead of our reading. */
   readonly streamReceiveWindow: number;
-  /** Bytes that the peer may send on all streams together ahead of our reading. */
+  /**
+   * Bytes that the peer may send on all streams together ahead of our reading. What all connections of an endpoint hold
+   * must fit into the engine's memory, which for noq ends at 4 GiB.
+   */
   readonly receiveWindow: number;
   /** Bytes that we accept from writers before the peer has acknowledged them, on all streams together. */
   readonly sendWindow: number;
@@ -95,6 +98,13 @@ export interface EngineOptions {
   readonly alpns: readonly string[];
   readonly transport?: Partial<TransportOptions>;
   readonly incoming?: Partial<IncomingLimits>;
+  /**
+   * Whether what a returning peer sends with its first packet (0-RTT) is handed out at once. `connected` is then called
+   * before the handshake is done, with the key that the remembered session was made with, and with `earlyData` set to
+   * "accepted"; who answers gives the answer before the peer has shown that it is live. A ticket is good once, so it
+   * cannot be replayed to this endpoint. Default false: early data waits for the end of the handshake.
+   */
+  readonly acceptEarlyData?: boolean;
   /** Gets NSS key log lines (SSLKEYLOGFILE format) without line ends, for decrypting captures. */
   readonly keyLog?: (line: string) => void;
   readonly platform: Platform;

@@ -1,7 +1,10 @@
 import type { StreamDirection } from "../engine/engine.ts";
 import type { StreamCore, StreamPort } from "./stream-port.ts";
 
-/** What the HTTP/3 core asks of a QUIC connection. None of it calls back into the core before it has returned. */
+/**
+ * What the HTTP/3 core asks of a QUIC connection. Nothing but `goaway` and `drained` may call back into the core before it
+ * has returned.
+ */
 export interface ConnectionPort {
   /** Undefined when the peer allows no more streams now; `Http3Core.streamsAvailable` follows. */
   openStream(direction: StreamDirection, core: StreamCore): StreamPort | undefined;

@@ -80,14 +80,12 @@ export class EngineStreamPort implements StreamPort, StreamHandler {
   }
 
   writable(): void {
-    const wasFin = this.#finWaiting;
-    while (!this.#writingOver) {
-      const bytes = this.#waiting[0];
-      if (bytes === undefined) {
-        break;
+    for (let bytes = this.#waiting[0]; bytes !== undefined; bytes = this.#waiting[0]) {
+      const fin = this.#finWaiting && this.#waiting.length === 1;
+      const taken = this.#tryWrite(bytes, fin);
+      if (this.#writingOver) {
+        return;
       }
-      const last = this.#waiting.length === 1 && this.#finWaiting;
-      const taken = this.#tryWrite(bytes, last);
       this.#waitingBytes -= taken;
       if (taken < bytes.length) {
         this.#waiting[0] = bytes.subarray(taken);
@@ -95,7 +93,7 @@ export class EngineStreamPort implements StreamPort, StreamHandler {
       }
       this.#waiting.shift();
     }
-    if (wasFin) {
+    if (this.#finWaiting) {
       this.#endWriting();
     }
     this.#core.writable();

@@ -23,7 +23,7 @@ import { decodeSettings } from "./settings.ts";
 const data = (content: string): Uint8Array => frame(0x00, text(content));
 const nothing = hex("");
 
-test("opens one control stream, with SETTINGS first and one that means nothing (RFC 9114 §6.2.1, §7.2.4.1)", () => {
+test("opens one control stream, with SETTINGS first and one that means nothing (RFC 9114 §6.2.1, §7.2.4.1, RFC 9204 §5)", () => {
   for (const role of ["client", "server"] as const) {
     const { opened } = new PeerOf({ role, limits: { maxFieldSectionSize: 1_000 } });
     assert.equal(opened.length, 1);
@@ -120,7 +120,7 @@ test("large content is not copied behind its frame header", () => {
   );
 });
 
-test("frames, settings and streams of unknown and reserved types are ignored (RFC 9114 §9)", () => {
+test("frames, settings and streams of unknown and reserved types are ignored (RFC 9114 §7.2, §9)", () => {
   const peer = new PeerOf({ role: "server" });
   const grease = [frame(0x21), frame(0x40, text("x")), frame(0x0f_0700, text("u=1"))];
   peer.open(

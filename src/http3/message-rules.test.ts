@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { fuzz } from "../../test/support/fuzz.ts";
 import { H3, H3Error } from "./h3-error.ts";
 import {
   callerMistake,
@@ -25,8 +26,9 @@ const anySection: fc.Arbitrary<Field[]> = fc.array(fc.tuple(anyName, anyValue), 
 
 test("any section passes, or is malformed and says where the rule is (RFC 9114 §4.1.2)", () => {
   for (const check of [checkRequestHead, checkResponseHead, checkTrailers]) {
-    fc.assert(
-      fc.property(anySection, (fields) => {
+    fuzz(
+      anySection,
+      (fields) => {
         try {
           check(fields);
         } catch (error) {
@@ -36,15 +38,16 @@ test("any section passes, or is malformed and says where the rule is (RFC 9114 �
           assert.match(error.message, /^malformed message: .* \(RFC 9114 §[0-9.]+\)$/);
           assert.ok(error.message.length < 250);
         }
-      }),
-      { numRuns: 40_000 },
+      },
+      40_000,
     );
   }
 });
 
 test("what passes has no upper-case name, no control character and its pseudo-header fields first", () => {
-  fc.assert(
-    fc.property(anySection, (fields) => {
+  fuzz(
+    anySection,
+    (fields) => {
       const request: Field[] = [
         [":method", "GET"],
         [":scheme", "https"],
@@ -62,9 +65,19 @@ test("what passes has no upper-case name, no control character and its pseudo-he
         // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
         assert.doesNotMatch(value, /[\0-\x08\x0a-\x1f\x7f]/);
       }
-    }),
-    { numRuns: 40_000 },
+    },
+    40_000,
   );
+});
+
+test("a frozen section is read once, and its faults again and again", () => {
+  const head: Field[] = [[":status", "200"]];
+  const frozen = Object.freeze([...head]);
+  assert.equal(checkResponseHead(frozen), checkResponseHead(frozen));
+  assert.notEqual(checkResponseHead(head), checkResponseHead(head));
+  const bad = Object.freeze<Field[]>([["A", "b"]]);
+  assert.throws(() => checkRequestHead(bad), H3Error);
+  assert.throws(() => checkRequestHead(bad), H3Error);
 });
 
 test("a head tells method or status, and its content-length", () => {

@@ -5,7 +5,8 @@ import type { H3Error } from "./h3-error.ts";
 import type { FieldSection } from "./qpack/field.ts";
 
 /**
- * Gets what the peer sends, in the order of the wire. After `end` or `failed` nothing more comes.
+ * Gets what the peer sends, in the order of the wire. After `failed` nothing more comes; after `end`, only what concerns
+ * our sending: `writable`, `stopped`, `failed`. What a method throws fails the message with H3_INTERNAL_ERROR.
  * For a client: `informational`*, `headers`, `data`*, `trailers`?, `end`. For a server: `headers`, `data`*, `trailers`?, `end`.
  */
 export interface MessageHandler {

@@ -30,7 +30,8 @@ export function ed25519Key(seed: Uint8Array): Ed25519Key {
 
 /**
  * Whether the signature is right by RFC 8032 §5.1.7 without the cofactor: S is below the group order, and R, byte for
- * byte, is what S, the key and the message give. Keys of small order are taken, so this alone proves nothing about them.
+ * byte, is what S, the key and the message give. Some releases of Node.js (20 and 22) take keys and R of small order, so
+ * for those it proves nothing.
  */
 export function verifyEd25519(
   publicKey: Uint8Array,

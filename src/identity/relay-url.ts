@@ -22,7 +22,7 @@ export function parseRelayUrl(text: string): RelayUrl {
   } catch (error) {
     const problem = /^[a-z][a-z0-9+.-]*:/i.test(text)
       ? "not a valid URL"
-      : "not an absolute URL; it begins like https://";
+      : "not an absolute URL (https://…)";
     throw new IdentityError("invalid-address", `invalid relay URL ${quote(text)}: ${problem}`, {
       cause: error,
     });

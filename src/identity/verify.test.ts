@@ -4,7 +4,6 @@ import fc from "fast-check";
 import { bentSignature, smallOrderEncodings } from "../../test/vectors/bent-signature.ts";
 import { idVectors } from "../../test/vectors/vectors.ts";
 import { decodeHex } from "../base/hex.ts";
-import { verifyEd25519 } from "./ed25519.ts";
 import { EndpointId } from "./endpoint-id.ts";
 import { SecretKey } from "./secret-key.ts";
 import { verify } from "./verify.ts";
@@ -17,20 +16,17 @@ test("verify agrees with iroh", () => {
   }
 });
 
-test("no signature is right for a key of small order, though the equation holds", () => {
-  const zero = new Uint8Array(64);
+test("no signature is right for a key of small order", () => {
+  // The equation holds for some of these, and Node.js 20 and 22 by themselves take them.
+  const signature = new Uint8Array(64);
   for (const key of smallOrderEncodings) {
     const id = EndpointId.parse(key);
-    let held = 0;
     for (const r of smallOrderEncodings) {
-      zero.set(decodeHex(r));
+      signature.set(decodeHex(r));
       for (let message = 0; message < 8; message++) {
-        const bytes = Uint8Array.of(message);
-        held += Number(verifyEd25519(id.bytes, bytes, zero));
-        assert.equal(verify(id, bytes, zero), false);
+        assert.equal(verify(id, Uint8Array.of(message), signature), false);
       }
     }
-    assert.ok(held > 0, `the plain check was fooled by none: ${key}`);
   }
 });
 
@@ -50,10 +46,14 @@ test("a key or R with a part of small order passes only if the equation holds wi
   assert.equal(outcomes.size, 2);
 });
 
-test("a signature whose R is of small order is wrong, though the equation holds", () => {
+test("a signature whose R is of small order is wrong, also where the equation holds", () => {
   for (let rTorsion = 0; rTorsion < 8; rTorsion++) {
-    const { id, message, signature } = bentSignature({ keyTorsion: 0, rTorsion, rScalar: 0n });
-    assert.equal(verifyEd25519(id.bytes, message, signature), rTorsion === 0);
+    const { id, message, signature, holds } = bentSignature({
+      keyTorsion: 0,
+      rTorsion,
+      rScalar: 0n,
+    });
+    assert.equal(holds, rTorsion === 0);
     assert.equal(verify(id, message, signature), false);
   }
 });

@@ -294,6 +294,20 @@ test("a peer that goes away as soon as it is reached takes no calls", async () =
   assert.equal(harness.channel.state, "waiting");
 });
 
+test("a call that comes between the end of a connection and the news of it gets the next one", async () => {
+  const harness = new Harness();
+  harness.want();
+  const session = await harness.open();
+  harness.channel.answered(session);
+  session.state = "closed";
+  const waiter = harness.want();
+  assert.equal(harness.attempts.length, 1);
+  harness.attempt.events.closed(new EndpointError("connection-lost", "lost"));
+  assert.equal(harness.attempts.length, 2);
+  const next = await harness.open();
+  assert.deepEqual(waiter.got, [next]);
+});
+
 test("disconnecting calls off a dial and tells those who wait", async () => {
   const harness = new Harness();
   const waiter = harness.want();

@@ -191,13 +191,13 @@ export class Channel {
     const error =
       lost ?? new EndpointError("connection-lost", `${this.peer} takes no calls at the moment`);
     this.#lastError = error;
+    this.#failWaiters(error);
     if (session.state === "draining") {
       this.#retire(session);
       void session.shutdown({ timeoutMs: 0 });
     } else {
       this.#closed(session);
     }
-    this.#failWaiters(error);
   }
 
   #dialFailed(error: unknown, aborted: boolean): void {
@@ -209,23 +209,33 @@ export class Channel {
     }
     // Who came while the dial was under way has not had an attempt of its own: it may be more patient, or luckier.
     this.#failWaiters(error, (waiting) => waiting.dialed);
-    if (this.#waiters.size > 0) {
-      this.#take(this.#plan.wanted(this.#platform.now()));
-    }
+    this.#dialForWaiters();
   }
 
   /** New calls go elsewhere. */
   #retire(session: HttpSession): void {
     this.#session = undefined;
     this.#draining.add(session);
-    this.#plan.lost(this.#platform.now(), this.#random());
+    this.#lost();
   }
 
   #closed(session: HttpSession): void {
     this.#draining.delete(session);
     if (session === this.#session) {
       this.#session = undefined;
-      this.#plan.lost(this.#platform.now(), this.#random());
+      this.#lost();
+    }
+  }
+
+  #lost(): void {
+    this.#plan.lost(this.#platform.now(), this.#random());
+    // Somebody may have come between the end of the session and the news of it.
+    this.#dialForWaiters();
+  }
+
+  #dialForWaiters(): void {
+    if (this.#waiters.size > 0) {
+      this.#take(this.#plan.wanted(this.#platform.now()));
     }
   }
 

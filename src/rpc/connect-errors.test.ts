@@ -17,7 +17,7 @@ const endpointRows: Record<EndpointErrorCode, Code> = {
   "dial-timeout": Code.Unavailable,
   "wrong-key": Code.Unauthenticated,
   refused: Code.Unavailable,
-  "alpn-mismatch": Code.Unimplemented,
+  "alpn-mismatch": Code.Unavailable,
   "not-authorized": Code.PermissionDenied,
   "connection-lost": Code.Unavailable,
   "endpoint-closed": Code.Canceled,

@@ -16,7 +16,8 @@ export const endpointErrorCodes: Readonly<Record<EndpointErrorCode, Code>> = {
   "dial-timeout": Code.Unavailable,
   "wrong-key": Code.Unauthenticated,
   refused: Code.Unavailable,
-  "alpn-mismatch": Code.Unimplemented,
+  // It is there, and serves no calls now: perhaps not yet, or not any more.
+  "alpn-mismatch": Code.Unavailable,
   "not-authorized": Code.PermissionDenied,
   "connection-lost": Code.Unavailable,
   // Whoever closes an endpoint or a transport has given up the calls on it: no reason to try again.

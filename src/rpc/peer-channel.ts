@@ -14,6 +14,7 @@ export class PeerChannel {
   readonly #connections = new WeakMap<HttpSession, Connection>();
   #addr: EndpointAddr;
   #keepAlive: "active" | "always" = "active";
+  #keepAliveMs = Number.POSITIVE_INFINITY;
   #users = 0;
 
   private constructor(endpoint: Endpoint, addr: EndpointAddr) {
@@ -23,12 +24,17 @@ export class PeerChannel {
       peer: addr.id.short,
       platform: endpoint.platform,
       dial: async (events, options) => {
-        const connection = await endpoint.connect(this.#addr, connectQuicAlpn, options);
+        // The calls that wait keep the process alive. A dial goes on when they are given up, and does not.
+        const connection = await endpoint.connect(this.#addr, connectQuicAlpn, {
+          ...options,
+          hold: false,
+        });
         const { connection: engineConnection, start } = connection.handOver();
         const session = new Http3Connection(engineConnection, {
           role: "client",
           platform: endpoint.platform,
           keepAlive: this.#keepAlive,
+          keepAliveMs: this.#keepAliveMs,
           onGoaway: events.goingAway,
           onClosed: (cause) => events.closed(connectionLost(cause, addr.id.short)),
         });
@@ -69,9 +75,15 @@ export class PeerChannel {
     return this.#connections.get(session);
   }
 
-  /** Connections from now on are kept alive also while there is no call. */
-  keepAliveAlways(): void {
-    this.#keepAlive = "always";
+  /** What a transport wants of connections to come; of several wishes the liveliest counts. */
+  keepAlive(wish: {
+    readonly keepAlive: "active" | "always";
+    readonly keepAliveIntervalMs: number;
+  }): void {
+    if (wish.keepAlive === "always") {
+      this.#keepAlive = "always";
+    }
+    this.#keepAliveMs = Math.min(this.#keepAliveMs, wish.keepAliveIntervalMs);
   }
 
   /** One user less; the last one closes the connection. */

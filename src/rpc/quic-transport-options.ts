@@ -31,6 +31,12 @@ export interface QuicTransportOptions {
    * next call dials again. "always": also between calls, from the next dial on. Default "active".
    */
   readonly keepAlive?: "active" | "always";
+  /**
+   * How often a connection that is kept alive shows it, at least; well below the idle timeout of both endpoints (30 s),
+   * after which a silent peer counts as gone. Of transports that share a connection the least one counts, from the next
+   * dial on. Milliseconds, default 5000.
+   */
+  readonly keepAliveIntervalMs?: number;
   /** Messages as Protobuf binary, or as JSON with false. Default true. */
   readonly useBinaryFormat?: boolean;
   /** Applied to all calls, the first one outermost. Default none. */
@@ -59,18 +65,21 @@ export interface ResolvedTransportOptions {
   readonly protocol: Protocol;
   readonly dialTimeoutMs: number;
   readonly keepAlive: "active" | "always";
+  readonly keepAliveIntervalMs: number;
   readonly common: Omit<CommonTransportOptions, "baseUrl" | "httpClient">;
 }
 
 /** Throws TypeError or RangeError naming the option that cannot be. */
 export function resolveTransportOptions(options: QuicTransportOptions): ResolvedTransportOptions {
-  const { endpoint, protocol = "connect", keepAlive = "active", dialTimeoutMs = 10_000 } = options;
+  const { endpoint, protocol = "connect", dialTimeoutMs = 10_000 } = options;
+  const { keepAlive = "active", keepAliveIntervalMs = 5_000 } = options;
   if (!(endpoint instanceof Endpoint)) {
     throw new TypeError("option endpoint: expected an Endpoint");
   }
   oneOf("protocol", protocol, ["connect", "grpc", "grpc-web"]);
   oneOf("keepAlive", keepAlive, ["active", "always"]);
   inRange("dialTimeoutMs", dialTimeoutMs, 1, longestTimerMs);
+  inRange("keepAliveIntervalMs", keepAliveIntervalMs, 100, longestTimerMs);
   inRange("defaultTimeoutMs", options.defaultTimeoutMs, 1, longestTimerMs);
   inRange("compressMinBytes", options.compressMinBytes, 0, Number.MAX_SAFE_INTEGER);
   inRange("readMaxBytes", options.readMaxBytes, 1, largestMessageBytes);
@@ -98,5 +107,5 @@ export function resolveTransportOptions(options: QuicTransportOptions): Resolved
   if (options.defaultTimeoutMs !== undefined) {
     common.defaultTimeoutMs = options.defaultTimeoutMs;
   }
-  return { endpoint, protocol, keepAlive, dialTimeoutMs, common };
+  return { endpoint, protocol, keepAlive, keepAliveIntervalMs, dialTimeoutMs, common };
 }

@@ -61,14 +61,12 @@ class PeerTransport implements QuicTransport {
   #closing: Promise<void> | undefined;
 
   constructor(options: QuicTransportOptions) {
-    const { endpoint, dialTimeoutMs, keepAlive, protocol, common } =
-      resolveTransportOptions(options);
+    const resolved = resolveTransportOptions(options);
+    const { endpoint, dialTimeoutMs, protocol, common } = resolved;
     const addr = parseAddr(options.to);
     this.peer = addr.id;
     this.#shared = PeerChannel.acquire(endpoint, addr);
-    if (keepAlive === "always") {
-      this.#shared.keepAliveAlways();
-    }
+    this.#shared.keepAlive(resolved);
     this.#context = {
       channel: this.#shared.channel,
       dialTimeoutMs,

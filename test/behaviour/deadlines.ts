@@ -38,7 +38,7 @@ export function deadlineTests(test: Register): void {
   for (const [kind, call] of Object.entries(kinds)) {
     test(`a ${kind} call that takes too long is DeadlineExceeded, and its handler learns of it`, async (stage) => {
       const name = await untilStarted(stage, async (callName, timeoutMs) => {
-        const script = stage.scriptOf(callName, awaitAbort);
+        const script = stage.scriptOf(callName, awaitAbort, throwReason);
         await failure(call(stage, { script }, { timeoutMs }), Code.DeadlineExceeded);
       });
       const { reason } = await stage.event("signal", name);
@@ -63,7 +63,7 @@ export function deadlineTests(test: Register): void {
     let received = 0;
     await untilStarted(stage, async (callName, timeoutMs) => {
       received = 0;
-      const script = stage.scriptOf(callName, produce(3), awaitAbort);
+      const script = stage.scriptOf(callName, produce(3), awaitAbort, throwReason);
       const reading = (async () => {
         for await (const { index } of stage.client.serverStream({ script }, { timeoutMs })) {
           assert.equal(index, received++);

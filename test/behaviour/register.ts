@@ -11,7 +11,7 @@ export type Register = (
 export interface TestOptions {
   /** What the test cannot do without. */
   readonly needs?: readonly (keyof Capabilities)[];
-  /** Milliseconds. Default 20_000. */
+  /** Milliseconds. Default 30_000. */
   readonly timeoutMs?: number;
 }
 

@@ -107,7 +107,7 @@ function registerTest(
   cell: Cell,
   body: () => Promise<void>,
 ): void {
-  const timeout = options.timeoutMs ?? 20_000;
+  const timeout = options.timeoutMs ?? 30_000;
   const obstacle = findObstacle(options, subject, cell);
   if (obstacle !== undefined) {
     test(name, { skip: obstacle });

@@ -123,11 +123,11 @@ describe("targets", () => {
     assert.equal(peers.server.connections.size, 0);
   });
 
-  test("a peer that serves no services is Unimplemented", async () => {
+  test("a peer that does not serve calls is Unavailable", async () => {
     await using server = await Endpoint.bind({ bind: loopback, alpns: ["other/1"] });
     await using endpoint = await Endpoint.bind({ bind: loopback });
     const echo = createClient(EchoService, createQuicTransport({ endpoint, to: server.ticket() }));
-    await assert.rejects(echo.echo({}), hasCode(Code.Unimplemented, /does not speak/));
+    await assert.rejects(echo.echo({}), hasCode(Code.Unavailable, /does not speak/));
   });
 
   test("a peer whose endpoint does not authorize us is PermissionDenied", async () => {
@@ -332,10 +332,48 @@ test("F26: two peers with one key do not throw each other out", async () => {
   assert.equal(two.client.connections.size, 1);
 });
 
+test("F3: a quiet call outlives the idle timeout while the peer is there", async () => {
+  await using peers = await Peers.start({
+    implementation: {
+      async *repeat() {
+        yield { number: 1 };
+        await new Promise(() => {});
+      },
+    },
+    client: { transport: { idleTimeoutMs: 1_500 } },
+    transport: { keepAliveIntervalMs: 300 },
+  });
+  const connection = await peers.transport.connect();
+  const abort = new AbortController();
+  const answers = peers.echo.repeat({}, { signal: abort.signal })[Symbol.asyncIterator]();
+  await answers.next();
+  const next = answers.next();
+  // All that arrives from here on is keep-alive; ten of them take twice the idle timeout.
+  const before = connection.stats().datagramsReceived;
+  while (connection.stats().datagramsReceived < before + 10) {
+    assert.equal(connection.closeCause, undefined);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  abort.abort();
+  await assert.rejects(next, hasCode(Code.Canceled));
+});
+
+test("F5: a dial whose call was given up goes on, and serves the next call", async () => {
+  await using peers = await Peers.start();
+  const abort = new AbortController();
+  const answer = peers.echo.echo({}, { signal: abort.signal });
+  abort.abort();
+  await assert.rejects(answer, hasCode(Code.Canceled));
+  assert.equal(peers.transport.state, "connecting");
+  await peers.echo.echo({});
+  assert.equal(peers.server.connections.size, 1);
+});
+
 describe("options", () => {
   const rows: readonly [what: string, options: object, error: RegExp][] = [
     ["no endpoint", { endpoint: {} }, /^TypeError: option endpoint: expected an Endpoint/],
     ["an unknown protocol", { protocol: "http" }, /^TypeError: option protocol: .*"http"/],
+    ["a keep-alive that never stops", { keepAliveIntervalMs: 1 }, /^RangeError: .*AliveInterval/],
     ["an unknown keep-alive", { keepAlive: true }, /^TypeError: option keepAlive/],
     ["a timeout that is none", { dialTimeoutMs: "1" }, /^TypeError: option dialTimeoutMs/],
     ["no time at all", { dialTimeoutMs: 0 }, /^RangeError: option dialTimeoutMs: .* found 0/],

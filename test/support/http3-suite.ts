@@ -208,6 +208,41 @@ export function http3Suite(
     assert.equal(client.activeRequests, 0);
   });
 
+  on("F13: calls that are cancelled, stopped or rejected give their stream back", async () => {
+    const { client, server, settle } = await start({ server: { maxBidirectionalStreams: 1 } });
+    const endings: ((client: RequestStream, server: RequestStream) => void)[] = [
+      (request) => request.cancel(H3.REQUEST_CANCELLED),
+      (_, stream) => stream.cancel(H3.REQUEST_CANCELLED),
+      (_, stream) => stream.cancel(H3.REQUEST_REJECTED),
+      (_, stream) => {
+        stream.stopReceiving(H3.NO_ERROR);
+        stream.sendHeaders(ok, { end: true });
+      },
+      (request, stream) => {
+        stream.sendHeaders(ok);
+        request.cancel(H3.REQUEST_CANCELLED);
+      },
+      (request, stream) => {
+        request.stopReceiving(H3.NO_ERROR);
+        request.end();
+        stream.sendHeaders(ok, { content: new Uint8Array(2_000_000) });
+      },
+    ];
+    for (const [index, ending] of endings.entries()) {
+      const request = client.request(post, new Recorder());
+      request.sendData(text("x"));
+      await settle();
+      const received = server.requests[index];
+      assert.ok(received, `call ${index} got no stream`);
+      ending(request, received.stream);
+      await settle();
+      received.stream.cancel(H3.REQUEST_CANCELLED);
+      await settle();
+      assert.equal(client.activeRequests, 0);
+      assert.equal(server.http3.activeRequests, 0);
+    }
+  });
+
   on("F18: a rejected request is known not to have been processed (RFC 9114 §4.1.1)", async () => {
     const { client, server, settle } = await start();
     const response = new Recorder();

@@ -40,7 +40,8 @@ export class PythonEnvironment {
   #isReady(): boolean {
     const { interpreter } = this;
     return (
-      existsSync(interpreter) && spawnSync(interpreter, ["-c", `import ${this.#module}`]).status === 0
+      existsSync(interpreter) &&
+      spawnSync(interpreter, ["-c", `import ${this.#module}`]).status === 0
     );
   }
 }

@@ -28,6 +28,8 @@ pub struct Peer {
     pub dirty: bool,
     /// Until when an incoming handshake must be done. `None` when it is, and for connections that we dialed.
     pub handshake_deadline: Option<Instant>,
+    /// Whether the host may serve early data before the handshake is done.
+    serves_early_data: bool,
     connected: bool,
     /// The host knows of the end, or brought it about.
     closed: bool,
@@ -40,17 +42,33 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub fn new(quic: Connection, handle: Handle, handshake_deadline: Option<Instant>) -> Self {
+    /// A connection that we dial.
+    pub fn dialed(quic: Connection, handle: Handle) -> Self {
         Self {
             quic,
             handle,
             dirty: false,
-            handshake_deadline,
+            handshake_deadline: None,
+            serves_early_data: false,
             connected: false,
             closed: false,
             paths: vec![PathId::ZERO],
             keep_alive: None,
             stopped_early: Vec::new(),
+        }
+    }
+
+    /// A connection that a peer dials.
+    pub fn incoming(
+        quic: Connection,
+        handle: Handle,
+        handshake_deadline: Instant,
+        serves_early_data: bool,
+    ) -> Self {
+        Self {
+            handshake_deadline: Some(handshake_deadline),
+            serves_early_data,
+            ..Self::dialed(quic, handle)
         }
     }
 
@@ -94,9 +112,15 @@ impl Peer {
         let mut paths_changed = false;
         while let Some(event) = self.quic.poll() {
             match event {
+                Event::HandshakeDataReady if self.serves_early_data && self.quic.has_0rtt() => {
+                    self.on_connected(events);
+                }
                 Event::Connected => {
                     pumped.settled = true;
-                    self.on_connected(events);
+                    self.handshake_deadline = None;
+                    if !self.connected {
+                        self.on_connected(events);
+                    }
                 }
                 Event::ConnectionLost { reason } => {
                     pumped.settled = true;
@@ -112,9 +136,7 @@ impl Peer {
                     paths_changed = true;
                     self.on_path(now, event);
                 }
-                Event::HandshakeDataReady
-                | Event::HandshakeConfirmed
-                | Event::NatTraversal(_) => {}
+                Event::HandshakeDataReady | Event::HandshakeConfirmed | Event::NatTraversal(_) => {}
             }
         }
         if paths_changed && self.connected && !self.closed {
@@ -147,9 +169,9 @@ impl Peer {
     }
 
     fn on_connected(&mut self, events: &mut Events) {
-        self.handshake_deadline = None;
         let session = self.quic.crypto_session();
-        // The verifiers let no handshake through without a key, nor rustls one without an ALPN when there are some.
+        // The verifiers let no handshake through without a key, nor rustls one without an ALPN when there are some. A
+        // session that early data belongs to remembers the key that it was made with.
         let key = session.peer_identity().and_then(public_key).unwrap_or_default();
         let protocol = session
             .handshake_data()

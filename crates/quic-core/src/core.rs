@@ -40,6 +40,7 @@ pub struct Core {
     tls: Tls,
     transport: Arc<TransportConfig>,
     limits: IncomingLimits,
+    serves_early_data: bool,
     tokens: Arc<TokenMemoryCache>,
     /// By slot. noq gives out the slots, and uses the lowest free one again.
     peers: Vec<Option<Box<Peer>>>,
@@ -72,6 +73,7 @@ impl Core {
     pub fn new(arguments: &mut Reader<'_>) -> Self {
         let public_key: PublicKey = arguments.array();
         let log_keys = arguments.flag();
+        let serves_early_data = arguments.flag();
         let limits = IncomingLimits::read(arguments);
         let transport = Arc::new(TransportOptions::read(arguments).to_config());
         let tokens = TokenMemoryCache::new(MAX_TOKEN_PEERS, MAX_TOKENS_PER_PEER);
@@ -81,6 +83,7 @@ impl Core {
             tls: Tls::new(&public_key, log_keys),
             transport,
             limits,
+            serves_early_data,
             tokens: Arc::new(tokens),
             peers: Vec::new(),
             generations: Vec::new(),
@@ -125,7 +128,7 @@ impl Core {
             .connect(now, config, remote, &name)
             .map_err(|_| ConnectFailure::InvalidAddress)?;
         let handle = self.handle_of(slot);
-        self.insert(Peer::new(connection, handle, None));
+        self.insert(Peer::dialed(connection, handle));
         Ok(handle)
     }
 
@@ -264,7 +267,7 @@ impl Core {
                 let deadline = now + self.limits.handshake_timeout;
                 self.counters.handshakes += 1;
                 self.events.incoming(handle);
-                self.insert(Peer::new(connection, handle, Some(deadline)));
+                self.insert(Peer::incoming(connection, handle, deadline, self.serves_early_data));
             }
             Err(error) => {
                 if let Some(response) = error.response {

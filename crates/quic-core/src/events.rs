@@ -154,7 +154,8 @@ enum EndKind {
 }
 
 impl End<'static> {
-    pub const HANDSHAKE_TIMEOUT: Self = Self { kind: EndKind::HandshakeTimeout, code: 0, reason: b"" };
+    pub const HANDSHAKE_TIMEOUT: Self =
+        Self { kind: EndKind::HandshakeTimeout, code: 0, reason: b"" };
 }
 
 impl<'a> End<'a> {

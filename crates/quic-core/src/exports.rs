@@ -77,7 +77,7 @@ extern "C" fn inbox_reserve(capacity: usize) -> *mut u8 {
 
 // Endpoint
 
-/// Scratch: public key, u8 whether to log keys, limits, transport options, protocols.
+/// Scratch: public key, u8 whether to log keys, u8 whether to serve early data, limits, transport options, protocols.
 #[unsafe(no_mangle)]
 extern "C" fn endpoint_create(length: usize) {
     std::panic::set_hook(Box::new(|info| host::report_panic(&info.to_string())));
@@ -183,7 +183,8 @@ extern "C" fn connection_set_keep_alive(now: f64, handle: f64, interval_ms: f64)
     with_peer(handle, (), |peer| peer.set_keep_alive(Instant::from_host_ms(now), keep_alive));
 }
 
-/// Scratch: the label, then the context. Afterwards `length` bytes of keying material are there. 0 means done.
+/// Scratch: the label, then the context. Afterwards `length` bytes of keying material are there. 0 means done,
+/// `NOT_FOUND` that the handshake is not.
 #[unsafe(no_mangle)]
 extern "C" fn connection_export(
     handle: f64,
@@ -194,9 +195,12 @@ extern "C" fn connection_export(
     let arguments = unsafe { scratch::written(label_length + context_length) }.to_vec();
     let (label, context) = arguments.split_at(label_length);
     with_peer(handle, NOT_FOUND, |peer| {
+        if peer.quic.is_handshaking() {
+            return NOT_FOUND;
+        }
         let output = &mut unsafe { scratch::fill() }[..length];
         let exported = peer.quic.crypto_session().export_keying_material(output, label, context);
-        if exported.is_ok() { 0 } else { NOT_FOUND }
+        if exported.is_ok() { 0 } else { TOO_LARGE }
     })
 }
 

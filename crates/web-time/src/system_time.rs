@@ -17,9 +17,7 @@ impl SystemTime {
     }
 
     pub fn duration_since(&self, earlier: Self) -> Result<Duration, SystemTimeError> {
-        self.0
-            .checked_sub(earlier.0)
-            .ok_or_else(|| SystemTimeError(earlier.0 - self.0))
+        self.0.checked_sub(earlier.0).ok_or_else(|| SystemTimeError(earlier.0 - self.0))
     }
 
     pub fn elapsed(&self) -> Result<Duration, SystemTimeError> {

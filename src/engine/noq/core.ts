@@ -2,6 +2,7 @@
 
 import type { Platform } from "../../base/platform.ts";
 import { EngineError } from "../engine.ts";
+import { BytePool } from "./byte-pool.ts";
 
 /** Bytes of stream data that one call carries. */
 export const maxChunk: number = 64 * 1024;
@@ -65,6 +66,7 @@ export class Core {
   readonly call: CoreFunctions;
   /** Where arguments and small answers lie. */
   readonly scratch: number;
+  readonly #pool = new BytePool();
   readonly #memory: WebAssembly.Memory;
   #bytes: Uint8Array;
   #view: DataView;
@@ -101,6 +103,11 @@ export class Core {
       this.#view = new DataView(this.#memory.buffer);
     }
     return this.#view;
+  }
+
+  /** A copy of what the last call has left in the scratch memory; it belongs to the caller. */
+  take(offset: number, length: number): Uint8Array {
+    return this.#pool.copy(this.bytes, this.scratch + offset, length);
   }
 
   /** Copies arguments to where the next call looks for them; returns their length. */

@@ -129,21 +129,22 @@ export class NoqConnection implements EngineConnection, StreamOwner {
 
   exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array {
     this.#checkOpen("export keying material");
-    if (this.#state !== "connected") {
-      throw new EngineError("not-connected", "cannot export keying material: not connected yet");
-    }
     const labelBytes = new TextEncoder().encode(label);
     const needed = Math.max(length, labelBytes.length + context.length);
     if (!Number.isInteger(length) || length < 1 || needed > maxChunk) {
       throw new RangeError(`cannot export ${length} bytes of keying material: limit ${maxChunk}`);
     }
-    const { core } = this;
+    const { core, handle } = this;
     core.bytes.set(labelBytes, core.scratch);
     core.bytes.set(context, core.scratch + labelBytes.length);
-    const { connection_export } = core.call;
-    if (connection_export(this.handle, length, labelBytes.length, context.length) !== 0) {
+    const result = core.call.connection_export(handle, length, labelBytes.length, context.length);
+    if (result === notFound) {
+      throw new EngineError("not-connected", "cannot export keying material: not connected yet");
+    }
+    if (result !== 0) {
       throw new RangeError(`cannot export ${length} bytes of keying material: TLS has a limit`);
     }
+    // Secrets get memory of their own.
     return core.bytes.slice(core.scratch, core.scratch + length);
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
-import { EnginePair } from "../../../test/support/engine-pair.ts";
+import { EnginePair, TestPeer } from "../../../test/support/engine-pair.ts";
 import { writeAll } from "../../../test/support/recorded-connection.ts";
 import type { VirtualNetworkOptions } from "../../testing/virtual-network.ts";
 import { type EngineEndpoint, EngineError } from "../engine.ts";
@@ -64,6 +64,82 @@ describe("noq endpoints", () => {
     });
     pair.runFor(300_000);
     assert(turns < 20, `${turns}`);
+  });
+
+  it("wake each connection at its own deadline", () => {
+    const patient = { idleTimeoutMs: 0, keepAliveIntervalMs: 0 };
+    const pair = new EnginePair({ seed: 21 }, { transport: patient });
+    const { platform } = pair.network;
+    const dialed = Array.from({ length: 200 }, () => {
+      const idleTimeoutMs = 1_000 + Math.floor(platform.random() * 60_000);
+      const transport = { idleTimeoutMs, keepAliveIntervalMs: 0 };
+      const recorded = pair.client.dial(pair.server, { transport });
+      const times = { idleTimeoutMs, connectedAt: 0, closedAt: 0 };
+      recorded.onConnected = () => {
+        times.connectedAt = pair.now;
+      };
+      const { closed } = recorded;
+      recorded.closed = (cause) => {
+        times.closedAt = pair.now;
+        closed.call(recorded, cause);
+      };
+      return { recorded, times };
+    });
+    pair.run(() => dialed.every(({ recorded }) => recorded.cause !== undefined));
+    for (const { recorded, times } of dialed) {
+      assert.deepEqual(recorded.cause, { type: "timeout", handshaking: false });
+      const waited = times.closedAt - times.connectedAt;
+      // The last acknowledgements come a few round trips after the handshake.
+      const { idleTimeoutMs } = times;
+      assert(waited >= idleTimeoutMs && waited <= idleTimeoutMs + 500, `${waited}`);
+    }
+  });
+
+  it("may be handed what they send while they send it", () => {
+    const pair = new EnginePair();
+    const address = { family: 4, host: "10.0.0.9", port: 9 } as const;
+    const echoes: EngineEndpoint[] = [];
+    const alone = new TestPeer(pair.network, {
+      number: 9,
+      transmit: (_, bytes, segmentSize) => {
+        for (let start = 0; start < bytes.length; start += segmentSize) {
+          echoes[0]?.receive(address, bytes.slice(start, start + segmentSize));
+        }
+      },
+    });
+    echoes.push(alone.endpoint);
+    const dialed = alone.dial(alone);
+    pair.run(() => dialed.info !== undefined);
+    assert.deepEqual(dialed.info?.remotePublicKey, alone.credentials.publicKey);
+    const stream = dialed.open();
+    writeAll(stream, new Uint8Array(2_000_000));
+    pair.run(() => stream.isEnded);
+    assert.equal(stream.receivedBytes, 2_000_000);
+  });
+
+  it("flush at once when asked to, in a turn and between turns", () => {
+    const pair = new EnginePair();
+    const { local } = pair.connect();
+    pair.runFor(1_000);
+    let sent = 0;
+    pair.network.tap = ({ bytes }) => {
+      sent += 1;
+      return bytes;
+    };
+    local.send("between turns");
+    assert.equal(sent, 0);
+    pair.client.endpoint.flush();
+    assert.equal(sent, 1);
+    const inTurn = local.send("x");
+    let sentInside = 0;
+    inTurn.readable = () => {
+      const before = sent;
+      local.send("in a turn");
+      pair.client.endpoint.flush();
+      sentInside = sent - before;
+    };
+    pair.runFor(1_000);
+    assert.equal(sentInside, 1);
   });
 
   it("drop what a turn cannot hold, and go on", () => {

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { EnginePair, TestPeer, testAlpn } from "../../../test/support/engine-pair.ts";
+import {
+  EnginePair,
+  type PeerOptions,
+  TestPeer,
+  testAlpn,
+} from "../../../test/support/engine-pair.ts";
 import { testCredentials } from "../../../test/support/test-credentials.ts";
 import { EngineError, type RawKeyCredentials } from "../engine.ts";
 
@@ -350,23 +355,28 @@ describe("noq early data", () => {
     assert.deepEqual(again.available, ["bidirectional"]);
   });
 
-  it("goes with the first packet to a peer that is remembered", () => {
-    const pair = new EnginePair();
-    const first = pair.connect({ earlyData: true });
-    assert.equal(first.local.info?.earlyData, "none");
-    pair.runFor(1_000);
-    const start = pair.now;
-    const again = pair.client.dial(pair.server, { earlyData: true });
-    const echo = again.send("early");
-    pair.run(() => echo.isEnded);
+  it("goes with the first packet to a peer that is remembered, and waits for the handshake there", () => {
+    const { pair, again, echo, tookMs } = dialTwice({});
     assert.equal(again.info?.earlyData, "accepted");
-    assert.equal(pair.server.incoming[1]?.info?.earlyData, "accepted");
-    assert.deepEqual(
-      pair.server.incoming[1]?.info?.remotePublicKey,
-      pair.client.credentials.publicKey,
-    );
+    const remote = pair.server.incoming[1];
+    assert.equal(remote?.info?.earlyData, "accepted");
+    assert.deepEqual(remote?.info?.remotePublicKey, pair.client.credentials.publicKey);
     assert.equal(echo.text, "early");
-    assert(pair.now - start <= 60, `${pair.now - start} ms`);
+    assert(tookMs >= 40, "two round trips");
+  });
+
+  it("is answered with the first packet by a peer that accepts that", () => {
+    const { pair, again, echo, tookMs } = dialTwice({ acceptEarlyData: true });
+    assert(tookMs < 25, `one round trip, not ${tookMs} ms`);
+    assert.equal(again.info?.earlyData, "accepted");
+    const remote = pair.server.incoming[1];
+    assert.equal(remote?.info?.earlyData, "accepted");
+    assert.equal(remote?.info?.alpn, testAlpn);
+    assert.deepEqual(remote?.info?.remotePublicKey, pair.client.credentials.publicKey);
+    assert.equal(echo.text, "early");
+    pair.runFor(1_000);
+    assert.equal(pair.server.endpoint.stats().handshakes, 0);
+    assert.equal(remote?.cause, undefined);
   });
 
   it("is refused by a peer that has forgotten: the early streams never existed", () => {
@@ -394,7 +404,7 @@ describe("noq early data", () => {
   });
 
   it("is good once per ticket: what is sent again is not served again", () => {
-    const pair = new EnginePair();
+    const pair = new EnginePair({}, { acceptEarlyData: true });
     pair.connect({ earlyData: true });
     pair.runFor(1_000);
     const recorded: Uint8Array[] = [];
@@ -420,6 +430,21 @@ describe("noq early data", () => {
     assert.deepEqual(served, ["pay 10 coins"]);
   });
 });
+
+/** Connects, and connects again with an early request; how long the answer took from there. */
+function dialTwice(server: Partial<PeerOptions>) {
+  const pair = new EnginePair({}, server);
+  const first = pair.connect({ earlyData: true });
+  assert.equal(first.local.info?.earlyData, "none");
+  pair.runFor(1_000);
+  const start = pair.now;
+  const again = pair.client.dial(pair.server, { earlyData: true });
+  const echo = again.send("early");
+  pair.run(() => echo.isEnded);
+  const tookMs = pair.now - start;
+  pair.run(() => pair.server.incoming[1]?.info !== undefined);
+  return { pair, again, echo, tookMs };
+}
 
 function assertAlert(cause: unknown, code: bigint): void {
   const { type, code: found } = (cause ?? {}) as { type?: string; code?: bigint };

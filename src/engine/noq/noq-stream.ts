@@ -141,8 +141,7 @@ export class NoqStream implements EngineStream {
     }
     // Reading frees window for the peer, who has to be told.
     this.#owner.schedule();
-    const start = core.scratch + readHeader;
-    return core.bytes.slice(start, start + length);
+    return core.take(readHeader, length);
   }
 
   setPriority(priority: number): void {

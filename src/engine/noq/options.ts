@@ -34,6 +34,7 @@ export function encodeEndpointOptions(options: EngineOptions): Uint8Array {
   return new Encoder()
     .publicKey(options.credentials.publicKey)
     .flag(options.keyLog !== undefined)
+    .flag(options.acceptEarlyData ?? false)
     .limits(limits)
     .transport(transport)
     .protocols(options.alpns)
