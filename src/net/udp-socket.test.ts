@@ -10,7 +10,9 @@ interface Received {
   readonly bytes: Uint8Array;
 }
 
-async function bind(...addresses: string[]): Promise<{ socket: DatagramSocket; received: AsyncQueue<Received> }> {
+async function bind(
+  ...addresses: string[]
+): Promise<{ socket: DatagramSocket; received: AsyncQueue<Received> }> {
   const received = new AsyncQueue<Received>();
   const socket = await bindUdp(addresses.map(parseSocketAddress), {
     datagram: (from, bytes) => received.push({ from, bytes }),
@@ -54,7 +56,9 @@ test("bindUdp does not let the caller's reuse of a buffer change what is sent", 
 
 test("bindUdp rejects when an address is taken and frees what it had bound", async () => {
   const a = await bind("127.0.0.1:0");
-  await assert.rejects(bind("127.0.0.1:0", `127.0.0.1:${only(a.socket).port}`), { code: "EADDRINUSE" });
+  await assert.rejects(bind("127.0.0.1:0", `127.0.0.1:${only(a.socket).port}`), {
+    code: "EADDRINUSE",
+  });
   await a.socket.close();
 });
 

@@ -291,6 +291,39 @@ test("F18: a request that the peer refused before processing is sent once more",
   await assertQuiet(pair);
 });
 
+test("F18: a request that is refused before the news that the peer goes away is sent to the next connection", async () => {
+  const platform = new ManualPlatform();
+  const pair = echoPair({ platform });
+  const client = createClient(EchoService, pair.transport);
+  await client.echo({ message: "first" });
+  const [old] = pair.sessions;
+  old?.refusals.push(rejected);
+  const answer = client.echo({ message: "moved" });
+  await settled();
+  assert.equal(platform.timers, 1);
+  old?.goAway();
+  platform.advance(20);
+  assert.equal((await answer).message, "moved");
+  assert.equal(pair.sessions.length, 2);
+  assert.equal(platform.timers, 0);
+  await assertQuiet(pair);
+});
+
+test("F27: a call that is cancelled before it is sent again leaves no timer behind", async () => {
+  const platform = new ManualPlatform();
+  const pair = echoPair({ platform });
+  const client = createClient(EchoService, pair.transport);
+  await client.echo({ message: "first" });
+  pair.session.refusals.push(rejected);
+  const abort = new AbortController();
+  const answer = client.echo({}, { signal: abort.signal });
+  await settled();
+  abort.abort();
+  await assert.rejects(answer, is(Code.Canceled));
+  assert.equal(platform.timers, 0);
+  await assertQuiet(pair);
+});
+
 test("F18: a request that is refused twice fails with Unavailable", async () => {
   const pair = echoPair();
   const client = createClient(EchoService, pair.transport);

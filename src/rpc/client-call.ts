@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { type Deferred, deferred } from "../base/deferred.ts";
-import type { Platform } from "../base/platform.ts";
+import type { Platform, Timer } from "../base/platform.ts";
 import { H3, type H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import { BodyQueue } from "./body-queue.ts";
@@ -18,7 +18,7 @@ export interface ClientCallContext {
   readonly channel: Pick<Channel, "acquire" | "answered" | "forget" | "peer">;
   /** How long a call waits for a connection. Milliseconds. */
   readonly dialTimeoutMs: number;
-  readonly platform: Pick<Platform, "now" | "soon">;
+  readonly platform: Pick<Platform, "clearTimer" | "now" | "setTimer" | "soon">;
   /** Keeps the process alive until the returned function is called. */
   hold(): () => void;
 }
@@ -40,6 +40,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   };
   #state: "connecting" | "requested" | "answered" | "over" = "connecting";
   #attempts = 0;
+  #retryTimer: Timer | undefined;
   #startedMs = 0;
   #release: () => void = () => {};
   #onOver: (() => void) | undefined;
@@ -164,7 +165,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
       this.#sender = undefined;
       this.#stream = undefined;
       this.#state = "connecting";
-      this.#connect();
+      this.#connectAgain();
     } else {
       this.#giveUp(error);
     }
@@ -183,6 +184,15 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     const session = this.#context.channel.acquire(this, this.#context.dialTimeoutMs);
     if (session !== undefined) {
       this.ready(session);
+    }
+  }
+
+  #connectAgain(): void {
+    if (this.#session?.state === "open") {
+      // The peer is busy, or it is going away and that news is still to come.
+      this.#retryTimer = this.#context.platform.setTimer(retryDelayMs, () => this.#connect());
+    } else {
+      this.#connect();
     }
   }
 
@@ -257,6 +267,9 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     this.#state = "over";
     this.#request.signal?.removeEventListener("abort", this.#onAbort);
     this.#context.channel.forget(this);
+    if (this.#retryTimer !== undefined) {
+      this.#context.platform.clearTimer(this.#retryTimer);
+    }
     abandonedReaders.unregister(this);
     if (error !== undefined || sending) {
       this.#stopSending(error);
@@ -269,6 +282,9 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     this.#onOver?.();
   }
 }
+
+/** Before a refused request is sent again on the same connection. */
+const retryDelayMs = 20;
 
 /** The reader's end of a queue, apart from it so that it can be seen when nobody holds it any more. */
 function readerOf(queue: BodyQueue): AsyncIterableIterator<Uint8Array> {

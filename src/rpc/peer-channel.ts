@@ -60,10 +60,17 @@ export class PeerChannel {
       ofEndpoint.set(key, reference);
       forgotten.register(shared, { ofEndpoint, key, reference });
     } else {
-      shared.#addr = shared.#addr.withAddrs(addr.addrs);
+      shared.#learn(addr);
     }
     shared.#users += 1;
     return shared;
+  }
+
+  #learn(addr: EndpointAddr): void {
+    if (addr !== this.#addr && !addr.isEmpty) {
+      const all = this.#addr.withAddrs(addr.addrs);
+      this.#addr = all.addrs.length <= maxAddrs ? all : addr;
+    }
   }
 
   get endpoint(): Endpoint {
@@ -94,6 +101,9 @@ export class PeerChannel {
     }
   }
 }
+
+/** Addresses of a peer that are remembered, iroh's limit too. Above it the latest target's alone count. */
+const maxAddrs = 30;
 
 interface Forgotten {
   readonly ofEndpoint: Map<string, WeakRef<PeerChannel>>;

@@ -145,7 +145,7 @@ class ServingRouter implements PeerRouter {
   }
 
   close(options: { readonly graceMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.graceMs ?? 5_000);
+    this.#closing ??= this.#close(Math.min(options.graceMs ?? 5_000, longestTimerMs));
     return this.#closing;
   }
 

@@ -7,6 +7,7 @@ import type { EndpointAddr } from "../identity/endpoint-addr.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
 import { parseTarget } from "../identity/target.ts";
 import type { ChannelState } from "./channel.ts";
+import { longestTimerMs } from "./check-options.ts";
 import { ClientCall, type ClientCallContext } from "./client-call.ts";
 import { callError } from "./connect-errors.ts";
 import { PeerChannel } from "./peer-channel.ts";
@@ -124,7 +125,7 @@ class PeerTransport implements QuicTransport {
   }
 
   close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeoutMs ?? 3_000);
+    this.#closing ??= this.#close(Math.min(options.timeoutMs ?? 3_000, longestTimerMs));
     return this.#closing;
   }
 

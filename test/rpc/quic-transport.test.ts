@@ -108,6 +108,16 @@ describe("targets", () => {
     assert.equal((await early.echo({ message: "x" })).message, "x");
   });
 
+  test("addresses of a peer that has moved often do not pile up", async () => {
+    await using peers = await Peers.start();
+    for (let i = 0; i < 100; i++) {
+      const to = EndpointAddr.from({ id: peers.server.id, addrs: [`127.0.0.1:${i + 1}`] });
+      peers.connect({ to });
+    }
+    const echo = createClient(EchoService, peers.connect());
+    assert.equal((await echo.echo({ message: "x" })).message, "x");
+  });
+
   test("a peer with another key than the dialed one is Unauthenticated, and gets no request", async () => {
     await using peers = await Peers.start();
     const to = EndpointAddr.from({
