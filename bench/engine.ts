@@ -61,7 +61,7 @@ async function openPeer(number: number, handler: EndpointHandler): Promise<Peer>
   const endpoint = noq.createEndpoint({
     credentials: testCredentials(number),
     alpns: [alpn],
-    transport: { maxMtu: 60_000, streamReceiveWindow: 8_000_000 },
+    transport: { maxMtu: 60_000, streamReceiveWindow: 8_000_000, idleTimeoutMs: 600_000 },
     platform: nodePlatform,
     transmit: (to, bytes, segmentSize) => socket.send(to, bytes, segmentSize),
     handlerError: (error) => {
@@ -169,6 +169,20 @@ class Bench {
     return `${((times.length * 1_000) / echoMs).toFixed(0)} calls/s, median ${median} us, p99 ${p99} us`;
   }
 
+  /** What connections cost on which nothing is going on. */
+  async echoesBesideIdle(count: number): Promise<string> {
+    const transport = { keepAliveIntervalMs: 0, idleTimeoutMs: 600_000 };
+    const idle: EngineConnection[] = [];
+    while (idle.length < count) {
+      idle.push(await this.connect(transport));
+    }
+    const result = await this.echoes(1);
+    for (const connection of idle) {
+      connection.close(0n, "");
+    }
+    return result;
+  }
+
   async bulk(mtu: number): Promise<string> {
     // The core finds its way from here; see the note on initialMtu in TransportOptions.
     const initialMtu = Math.min(mtu, 16_000);
@@ -232,6 +246,7 @@ async function main(pattern: RegExp): Promise<void> {
     handshake: () => bench.handshakes(),
     "echo of 100 B, one at a time": () => bench.echoes(1),
     "echo of 100 B, 32 at a time": () => bench.echoes(32),
+    "echo, 2000 idle connections": () => bench.echoesBesideIdle(2_000),
     "bulk, datagrams of 1350 B": () => bench.bulk(1_350),
     "bulk, datagrams of 9000 B": () => bench.bulk(9_000),
     "bulk, datagrams of 60000 B": () => bench.bulk(60_000),

@@ -59,7 +59,9 @@ async function main() {
   const files = kinds.flatMap((kind) => kind.files).sort();
   const errors = (await inParallel(chunks(files, 750), typeCheckInWorker)).flat();
   say(`compiled ${files.length} files: ${errors.length} errors`);
-  console.error(errors.slice(0, 20).join(""));
+  for (const error of errors.slice(0, 20)) {
+    console.error(error.trimEnd());
+  }
   const complete = services > 0 && kinds.every((kind) => kind.complete);
   process.exitCode = complete && errors.length === 0 ? 0 : 1;
 }

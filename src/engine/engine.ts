@@ -94,7 +94,7 @@ export const defaultIncomingLimits: IncomingLimits = {
 
 export interface EngineOptions {
   readonly credentials: Credentials;
-  /** ALPNs that incoming connections may choose from, most wanted first. Empty: no incoming connections. */
+  /** ALPNs that incoming connections may choose from, most wanted first. Empty: they are refused. */
   readonly alpns: readonly string[];
   readonly transport?: Partial<TransportOptions>;
   readonly incoming?: Partial<IncomingLimits>;

@@ -40,6 +40,8 @@ pub struct Core {
     tls: Tls,
     transport: Arc<TransportConfig>,
     limits: IncomingLimits,
+    /// Whether there is a protocol that incoming connections may choose.
+    serving: bool,
     serves_early_data: bool,
     tokens: Arc<TokenMemoryCache>,
     /// By slot. noq gives out the slots, and uses the lowest free one again.
@@ -83,6 +85,7 @@ impl Core {
             tls: Tls::new(&public_key, log_keys),
             transport,
             limits,
+            serving: false,
             serves_early_data,
             tokens: Arc::new(tokens),
             peers: Vec::new(),
@@ -98,16 +101,15 @@ impl Core {
         core
     }
 
-    /// Which protocols incoming connections may choose from. None: no incoming connections.
+    /// Which protocols incoming connections may choose from. None: they are refused, which tells a caller more than
+    /// silence would.
     pub fn set_protocols(&mut self, protocols: Vec<Vec<u8>>) {
-        let config = (!protocols.is_empty()).then(|| {
-            let mut config = ServerConfig::with_crypto(Arc::new(self.tls.server(protocols)));
-            config
-                .transport_config(self.transport.clone())
-                .validation_token_config(validation_tokens());
-            Arc::new(config)
-        });
-        self.endpoint.set_server_config(config);
+        self.serving = !protocols.is_empty();
+        let mut config = ServerConfig::with_crypto(Arc::new(self.tls.server(protocols)));
+        config
+            .transport_config(self.transport.clone())
+            .validation_token_config(validation_tokens());
+        self.endpoint.set_server_config(Some(Arc::new(config)));
     }
 
     pub fn connect(
@@ -243,7 +245,8 @@ impl Core {
     fn admit(&mut self, now: Instant, incoming: Incoming) {
         let Counters { connections, handshakes, .. } = self.counters;
         self.buffer.clear();
-        if u64::from(connections) >= self.limits.max_connections
+        if !self.serving
+            || u64::from(connections) >= self.limits.max_connections
             || u64::from(handshakes) >= self.limits.max_handshakes
         {
             self.counters.refused += 1;

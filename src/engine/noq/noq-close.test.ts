@@ -228,6 +228,25 @@ describe("noq connections, at their end", () => {
     pair.run(() => echo.isEnded);
   });
 
+  it("say nothing after destroy, also where a handler calls it", () => {
+    const pair = new EnginePair();
+    const { local } = pair.connect();
+    const echo = local.open();
+    let sent = 0;
+    echo.readable = () => {
+      pair.client.endpoint.destroy();
+      pair.network.tap = ({ from, bytes }) => {
+        sent += from === pair.client.address ? 1 : 0;
+        return bytes;
+      };
+    };
+    echo.stream.write(Buffer.from("x"), true);
+    pair.runFor(10_000);
+    assert.equal(sent, 0);
+    assert.throws(() => local.connection.openStream("bidirectional"), EngineError);
+    assert.deepEqual(pair.client.handlerErrors, []);
+  });
+
   it("say nothing and call nobody after destroy", () => {
     const pair = new EnginePair();
     const { local, remote } = pair.connect();

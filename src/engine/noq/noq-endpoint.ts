@@ -90,7 +90,12 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
     if (this.#state !== "open" || bytes.length === 0 || bytes.length > maxDatagram) {
       return;
     }
-    if (end > this.#inboxCapacity && !this.#growInbox(end)) {
+    try {
+      if (end > this.#inboxCapacity && !this.#growInbox(end)) {
+        return;
+      }
+    } catch {
+      // Out of memory, which has ended the core: the next turn says so.
       return;
     }
     const memory = this.core.bytes;
@@ -169,7 +174,9 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
       this.#receive();
       this.#dispatch();
       this.#finishClosing();
-      this.#transmit();
+      if (this.#isOpen()) {
+        this.#transmit();
+      }
     } catch (error) {
       if (this.core.failure === undefined) {
         this.#report(error);
