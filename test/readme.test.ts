@@ -53,7 +53,8 @@ before(() => {
         declaration: false,
         isolatedDeclarations: false,
       },
-      include: ["."],
+      // The sources stand in for the package, so what they declare has to be there.
+      include: [".", "../../src/**/*.d.ts"],
     }),
   );
   run("node_modules/@bufbuild/buf/bin/buf", "generate");

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { EnginePair, TestPeer } from "../../../test/support/engine-pair.ts";
 import { writeAll } from "../../../test/support/recorded-connection.ts";
 import type { VirtualNetworkOptions } from "../../testing/virtual-network.ts";
@@ -225,6 +227,7 @@ describe("noq endpoints", () => {
     }
     pair.runFor(10_000);
     const before = pair.server.endpoint.stats();
+    const heapBefore = usedHeap();
     for (let index = 0; index < (isSlow ? 9_900 : 300); index += 1) {
       cycle();
     }
@@ -233,6 +236,8 @@ describe("noq endpoints", () => {
     assert.deepEqual({ ...after, memoryBytes: 0 }, { ...before, memoryBytes: 0 });
     assert(after.memoryBytes <= before.memoryBytes + (1 << 20), `${after.memoryBytes}`);
     assert.equal(pair.client.endpoint.stats().connections, 0);
+    const grown = usedHeap() - heapBefore;
+    assert(grown < 4 << 20, `${grown} bytes of JavaScript`);
   });
 
   it("never let a handle of a connection that is gone reach the one after it", () => {
@@ -299,6 +304,13 @@ describe("a noq endpoint whose core panics", () => {
     assert.deepEqual(pair.client.handlerErrors, []);
   });
 });
+
+/** What is left after a collection of garbage. Bytes. */
+function usedHeap(): number {
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc")();
+  return process.memoryUsage().heapUsed;
+}
 
 function panic(endpoint: EngineEndpoint): void {
   assert(endpoint instanceof NoqEndpoint);
