@@ -40,6 +40,8 @@ pub struct Core {
     tls: Tls,
     transport: Arc<TransportConfig>,
     limits: IncomingLimits,
+    /// Set from the start.
+    server_config: Option<Arc<ServerConfig>>,
     /// Whether there is a protocol that incoming connections may choose.
     serving: bool,
     serves_early_data: bool,
@@ -85,6 +87,7 @@ impl Core {
             tls: Tls::new(&public_key, log_keys),
             transport,
             limits,
+            server_config: None,
             serving: false,
             serves_early_data,
             tokens: Arc::new(tokens),
@@ -105,11 +108,22 @@ impl Core {
     /// silence would.
     pub fn set_protocols(&mut self, protocols: Vec<Vec<u8>>) {
         self.serving = !protocols.is_empty();
-        let mut config = ServerConfig::with_crypto(Arc::new(self.tls.server(protocols)));
-        config
-            .transport_config(self.transport.clone())
-            .validation_token_config(validation_tokens());
-        self.endpoint.set_server_config(Some(Arc::new(config)));
+        let crypto = Arc::new(self.tls.server(protocols));
+        // What a Retry or an earlier connection has handed out stays good: the keys of tokens are in here as well.
+        let mut config = match self.server_config.take() {
+            Some(config) => Arc::unwrap_or_clone(config),
+            None => {
+                let mut config = ServerConfig::with_crypto(crypto.clone());
+                config
+                    .transport_config(self.transport.clone())
+                    .validation_token_config(validation_tokens());
+                config
+            }
+        };
+        config.crypto = crypto;
+        let config = Arc::new(config);
+        self.endpoint.set_server_config(Some(config.clone()));
+        self.server_config = Some(config);
     }
 
     pub fn connect(

@@ -318,6 +318,16 @@ describe("noq listeners under load", () => {
     assert.equal(pair.server.endpoint.stats().retried, 1);
   });
 
+  it("honour a Retry of theirs also after a change of protocols", () => {
+    const pair = new EnginePair({}, { incoming: { retryAbove: 0 } });
+    const local = pair.client.dial(pair.server);
+    pair.run(() => pair.server.endpoint.stats().retried === 1);
+    pair.server.endpoint.setAlpns(["more", testAlpn]);
+    pair.run(() => (local.info ?? local.cause) !== undefined);
+    assert.equal(local.info?.alpn, testAlpn);
+    assert.equal(pair.server.endpoint.stats().retried, 1);
+  });
+
   it("answer other versions with the list of ours, but no datagram that is too short for it", () => {
     const pair = new EnginePair();
     const answers: Uint8Array[] = [];
