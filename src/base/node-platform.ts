@@ -18,6 +18,10 @@ export const nodePlatform: Platform = {
   soon: (callback) => {
     setImmediate(callback);
   },
+  settled: (callback) => {
+    // Node.js runs all ticks, then all microtasks, and then what they have put among the ticks.
+    queueMicrotask(() => process.nextTick(callback));
+  },
   setTimer: (delayMs, callback): NodeTimer => {
     const running: NodeTimer = { timer: undefined };
     const wait = (leftMs: number): void => {

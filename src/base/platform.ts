@@ -16,6 +16,8 @@ export interface Platform {
   randomFill(into: Uint8Array): void;
   /** Runs `callback` once, after the I/O events of this turn of the event loop. */
   soon(callback: () => void): void;
+  /** Runs `callback` once, when all promises have settled that can without another event, and before that event. */
+  settled(callback: () => void): void;
   /** Runs `callback` once, `delayMs` from now. The timer alone does not keep the process alive. */
   setTimer(delayMs: number, callback: () => void): Timer;
   clearTimer(timer: Timer): void;

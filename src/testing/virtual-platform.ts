@@ -51,6 +51,11 @@ export class VirtualPlatform implements Platform {
     this.#soon.push(callback);
   }
 
+  /** Promises settle between steps, see `runAsync`. */
+  settled(callback: () => void): void {
+    this.#soon.push(callback);
+  }
+
   setTimer(delayMs: number, callback: () => void): Timer {
     const at = this.#now + Math.max(delayMs, 0);
     const call: ScheduledCall = { timer: undefined, at, order: this.#order++, run: callback };

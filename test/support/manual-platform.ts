@@ -51,6 +51,10 @@ export class ManualPlatform implements Platform {
     queueMicrotask(callback);
   }
 
+  settled(callback: () => void): void {
+    queueMicrotask(callback);
+  }
+
   setTimer(delayMs: number, callback: () => void): ManualTimer {
     const timer = this.#nextTimer++;
     this.#timers.set(timer, { atMs: this.#now + delayMs, callback });

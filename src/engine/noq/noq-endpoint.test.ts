@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { EnginePair, TestPeer } from "../../../test/support/engine-pair.ts";
-import { writeAll } from "../../../test/support/recorded-connection.ts";
+import { type RecordedStream, writeAll } from "../../../test/support/recorded-connection.ts";
 import type { VirtualNetworkOptions } from "../../testing/virtual-network.ts";
 import { type EngineEndpoint, EngineError } from "../engine.ts";
 import { NoqEndpoint } from "./noq-endpoint.ts";
@@ -18,6 +18,23 @@ describe("noq endpoints", () => {
     const other = transcript({ seed: 12, link: { loss: 0.3, jitterMs: 7, duplication: 0.05 } });
     assert.deepEqual(again, first);
     assert.notEqual(other.hash, first.hash);
+  });
+
+  it("send what promises write in the datagram with the acknowledgement", async () => {
+    const pair = new EnginePair({}, { behaviour: answerAfterPromises });
+    const { local } = pair.connect();
+    pair.runFor(5_000);
+    const before = local.connection.stats();
+    const calls = 100;
+    for (let call = 0; call < calls; call += 1) {
+      const stream = local.send("question");
+      assert(await pair.network.platform.runAsync(() => stream.isEnded));
+    }
+    const after = local.connection.stats();
+    // Each answer also acknowledges its question. There may be a few datagrams that do more.
+    const limit = calls * 1.1;
+    assert(after.datagramsReceived - before.datagramsReceived <= limit, "one for each answer");
+    assert(after.datagramsSent - before.datagramsSent <= calls * 1.6, "one for each question");
   });
 
   it("use large datagrams where the path carries them, from the start", () => {
@@ -322,6 +339,15 @@ function isEngineFailed(error: unknown): boolean {
 }
 
 /** All that is sent in a conversation, and when. */
+function answerAfterPromises(stream: RecordedStream): void {
+  stream.onEnd = async () => {
+    for (let reaction = 0; reaction < 20; reaction += 1) {
+      await undefined;
+    }
+    stream.stream.write(Buffer.from("answer"), true);
+  };
+}
+
 function transcript(options: VirtualNetworkOptions): { hash: string; end: number } {
   const pair = new EnginePair(options);
   const hash = createHash("sha256");

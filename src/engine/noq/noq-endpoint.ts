@@ -32,8 +32,9 @@ const lostCause: CloseCause = { type: "transport", origin: "local", code: 1n, re
 const handlerErrorCode = 1n;
 
 /**
- * Everything happens in turns, one per turn of the event loop at most: datagrams in, events to handlers, what they
- * write out, next timer. A turn is scheduled by whatever makes one worthwhile.
+ * Everything happens in turns, one per turn of the event loop at most: datagrams in, events to handlers, then what they
+ * write out, and the next timer. Between the halves promises settle, so that what their reactions write leaves with the
+ * acknowledgements. A turn is scheduled by whatever makes one worthwhile.
  */
 export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
   readonly core: Core;
@@ -166,30 +167,47 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
   };
 
   #turn(): void {
-    if (this.#state !== "open") {
+    if (this.#state !== "open" || this.#inTurn) {
       return;
     }
     this.#inTurn = true;
+    let settling = false;
     try {
       this.#receive();
-      this.#dispatch();
+      settling = this.#dispatch();
+    } catch (error) {
+      this.#report(error);
+    }
+    if (settling) {
+      this.#options.platform.settled(this.#finishTurn);
+    } else {
+      this.#finishTurn();
+    }
+  }
+
+  readonly #finishTurn = (): void => {
+    try {
       this.#finishClosing();
       if (this.#isOpen()) {
         this.#transmit();
       }
     } catch (error) {
-      if (this.core.failure === undefined) {
-        this.#report(error);
-      }
+      this.#report(error);
     } finally {
       this.#inTurn = false;
     }
+    if (!this.#isOpen()) {
+      return;
+    }
     if (this.core.failure !== undefined) {
       this.#fail(this.core.failure);
-    } else if (this.#isOpen()) {
-      this.#arm();
+      return;
     }
-  }
+    this.#arm();
+    if (this.#inboxLength > 0) {
+      this.schedule();
+    }
+  };
 
   #receive(): void {
     const { core } = this;
@@ -199,9 +217,12 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
     core.call.events_clear();
   }
 
-  #dispatch(): void {
+  /** Whether there was anything. */
+  #dispatch(): boolean {
     const events = this.#events;
+    let any = false;
     while (this.#isOpen() && this.core.failure === undefined && events.next()) {
+      any = true;
       const handle = events.slot + events.generation * generationUnit;
       if (events.kind === eventKind.incoming) {
         this.#onIncoming(handle);
@@ -231,6 +252,7 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
           }
       }
     }
+    return any;
   }
 
   #onIncoming(handle: number): void {
