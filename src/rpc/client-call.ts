@@ -1,17 +1,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
-import { type Deferred, deferred } from "../base/deferred.ts";
 import type { Platform, Timer } from "../base/platform.ts";
 import { H3, type H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
-import { BodyQueue } from "./body-queue.ts";
 import { BodySender } from "./body-sender.ts";
 import type { Channel } from "./channel.ts";
 import { callError } from "./connect-errors.ts";
-import { type FieldSection, headersFromFields, parseStatus, requestFields } from "./fields.ts";
+import type { FieldSection } from "./fields.ts";
 import { ReplayableBody } from "./replayable-body.ts";
 import type { HttpSession, SessionWaiter } from "./session.ts";
-import { reduceTimeout } from "./timeout-field.ts";
 
 /** What calls have in common. */
 export interface ClientCallContext {
@@ -23,57 +19,115 @@ export interface ClientCallContext {
   hold(): () => void;
 }
 
+/** What a call sends. */
+export interface CallRequest {
+  /** The header section. Of the caller's time, `waitedMs` have passed when it is sent. */
+  fields(waitedMs: number): FieldSection;
+  readonly content: Uint8Array | AsyncIterable<Uint8Array> | undefined;
+  /** The call is given up when it fires. */
+  readonly signal: AbortSignal | undefined;
+  /** The call is given up after this time, with DeadlineExceeded. Milliseconds, default never. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Gets what comes back, in this order. Nothing comes after `end` or `failed`, and one of the two always does. */
+export interface ResponseHandler {
+  /** What it throws ends the call. */
+  head(fields: FieldSection, call: ClientCall): void;
+  data(bytes: Uint8Array): void;
+  /** What it throws ends the call. */
+  trailers(fields: FieldSection, call: ClientCall): void;
+  end(): void;
+  /** With `drop`, what has arrived before is not wanted any more. */
+  failed(error: ConnectError, options: { readonly drop: boolean }): void;
+}
+
 /**
  * One request and its response over HTTP/3. The call is over when the response is complete, when it failed, or when its
  * signal fired; only the failure of an untouched request is followed by a second attempt.
  */
 export class ClientCall implements MessageHandler, SessionWaiter {
   readonly #context: ClientCallContext;
-  readonly #request: UniversalClientRequest;
+  readonly #request: CallRequest;
+  /** Content that leaves with the header section. */
+  readonly #content: Uint8Array | undefined;
+  /** Content that is sent bit by bit. */
   readonly #requestBody: ReplayableBody | undefined;
-  /** Dropped once it is settled: it would hold the response's reader, see {@link abandonedReaders}. */
-  #response: Deferred<UniversalClientResponse> | undefined = deferred();
-  readonly #trailer = new Headers();
+  readonly #response: ResponseHandler;
+  readonly #onOver: () => void;
   readonly #onAbort = (): void => {
     const reason: unknown = this.#request.signal?.reason;
-    this.#giveUp(ConnectError.from(reason, Code.Canceled), { drop: true });
+    this.cancel(ConnectError.from(reason, Code.Canceled));
   };
   #state: "connecting" | "requested" | "answered" | "over" = "connecting";
   #attempts = 0;
   #retryTimer: Timer | undefined;
+  #deadlineTimer: Timer | undefined;
   #startedMs = 0;
   #release: () => void = () => {};
-  #onOver: (() => void) | undefined;
   #session: HttpSession | undefined;
   #stream: RequestStream | undefined;
   #sender: BodySender | undefined;
-  #responseBody: BodyQueue | undefined;
 
-  constructor(context: ClientCallContext, request: UniversalClientRequest) {
+  /** @param onOver called when the call is over */
+  constructor(
+    context: ClientCallContext,
+    request: CallRequest,
+    response: ResponseHandler,
+    onOver: () => void,
+  ) {
+    const { content } = request;
     this.#context = context;
     this.#request = request;
-    this.#requestBody = request.body === undefined ? undefined : new ReplayableBody(request.body);
+    this.#response = response;
+    this.#onOver = onOver;
+    if (content instanceof Uint8Array && content.length <= maxContentAtOnce) {
+      this.#content = content;
+    } else if (content !== undefined) {
+      this.#requestBody = new ReplayableBody(
+        content instanceof Uint8Array ? single(content) : content,
+      );
+    }
   }
 
-  /** Sends the request. Resolves with the head of the response; its body and trailers follow. */
-  start(onOver?: () => void): Promise<UniversalClientResponse> {
-    const { signal } = this.#request;
-    const response = this.#response?.promise ?? Promise.reject(new TypeError("call was started"));
-    this.#onOver = onOver;
-    this.#startedMs = this.#context.platform.now();
+  /** Sends the request. */
+  start(): void {
+    const { signal, timeoutMs } = this.#request;
+    const { platform } = this.#context;
+    this.#startedMs = platform.now();
     this.#release = this.#context.hold();
     if (signal?.aborted === true) {
       this.#onAbort();
-    } else {
-      signal?.addEventListener("abort", this.#onAbort);
-      this.#connect();
+      return;
     }
-    return response;
+    signal?.addEventListener("abort", this.#onAbort);
+    if (timeoutMs !== undefined) {
+      this.#deadlineTimer = platform.setTimer(timeoutMs, () => {
+        this.cancel(new ConnectError("the operation timed out", Code.DeadlineExceeded));
+      });
+    }
+    this.#connect();
   }
 
   /** Ends the call from this side. */
-  cancel(error: unknown): void {
-    this.#giveUp(error, { drop: true });
+  cancel(error: unknown, options: { readonly drop: boolean } = { drop: true }): void {
+    this.#giveUp(error, options);
+  }
+
+  /** What to throw where the response is none; `what` names the part. */
+  malformed(what: string): ConnectError {
+    const { peer } = this.#context.channel;
+    return new ConnectError(`${peer} sent a malformed response: ${what}`, Code.Internal);
+  }
+
+  /** Holds back what comes of the response. */
+  pause(): void {
+    this.#stream?.pause();
+  }
+
+  /** The response goes on, but not from within this call. */
+  resumeSoon(): void {
+    this.#context.platform.soon(() => this.#stream?.resume());
   }
 
   // SessionWaiter
@@ -89,7 +143,11 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     }
     let stream: RequestStream;
     try {
-      stream = session.request(this.#fields(), this, { end: this.#requestBody === undefined });
+      const waitedMs = Math.floor(this.#context.platform.now() - this.#startedMs);
+      stream = session.request(this.#request.fields(Math.max(0, waitedMs)), this, {
+        end: this.#requestBody === undefined,
+        ...(this.#content === undefined ? {} : { content: this.#content }),
+      });
     } catch (error) {
       // An interceptor made a request that HTTP/3 cannot send.
       this.#giveUp(error);
@@ -113,14 +171,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   // MessageHandler
 
   headers(fields: FieldSection): void {
-    const stream = this.#stream;
-    if (this.#state !== "requested" || stream === undefined) {
-      return;
-    }
-    const status = parseStatus(fields);
-    const header = headersFromFields(fields);
-    if (status === undefined || header === undefined) {
-      this.#malformed("the header section of the response");
+    if (this.#state !== "requested") {
       return;
     }
     this.#state = "answered";
@@ -128,34 +179,31 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     if (this.#session !== undefined) {
       this.#context.channel.answered(this.#session);
     }
-    const queue = new BodyQueue({
-      pause: () => stream.pause(),
-      resumeSoon: () => this.#context.platform.soon(() => stream.resume()),
-      abandon: () => this.#giveUp(new ConnectError("response was left unread", Code.Canceled)),
-    });
-    this.#responseBody = queue;
-    const body = readerOf(queue);
-    abandonedReaders.register(body, this, this);
-    this.#response?.resolve({ status, header, body, trailer: this.#trailer });
-    this.#response = undefined;
+    try {
+      this.#response.head(fields, this);
+    } catch (error) {
+      this.cancel(error);
+    }
   }
 
   informational(): void {}
 
   data(bytes: Uint8Array): void {
-    this.#responseBody?.push(bytes);
+    this.#response.data(bytes);
   }
 
   trailers(fields: FieldSection): void {
-    if (headersFromFields(fields, this.#trailer) === undefined) {
-      this.#malformed("the trailer section of the response");
+    try {
+      this.#response.trailers(fields, this);
+    } catch (error) {
+      this.cancel(error);
     }
   }
 
   end(): void {
     if (this.#state === "answered") {
       this.#over();
-      this.#responseBody?.end();
+      this.#response.end();
     }
   }
 
@@ -196,14 +244,6 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     }
   }
 
-  #fields(): FieldSection {
-    const { method, url, header } = this.#request;
-    const fields = requestFields(method, url, header);
-    const waitedMs = Math.floor(this.#context.platform.now() - this.#startedMs);
-    // The peer's clock for the deadline begins when the request arrives.
-    return waitedMs > 0 ? fields.map((field) => reduceTimeout(field, waitedMs)) : fields;
-  }
-
   async #send(sender: BodySender, stream: RequestStream): Promise<void> {
     try {
       if (await sender.run()) {
@@ -236,29 +276,11 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     );
   }
 
-  #malformed(what: string): void {
-    this.#giveUp(
-      new ConnectError(
-        `${this.#context.channel.peer} sent a malformed response: ${what}`,
-        Code.Internal,
-      ),
-    );
-  }
-
-  /** With `drop`, what has arrived and was not read is not wanted any more. */
-  #giveUp(reason: unknown, options?: { readonly drop: boolean }): void {
-    if (this.#state === "over") {
-      return;
-    }
-    const error = callError(reason, this.#context.channel.peer);
-    this.#over(error);
-    if (this.#responseBody === undefined) {
-      this.#response?.reject(error);
-      this.#response = undefined;
-    } else if (options?.drop === true) {
-      this.#responseBody.abort(error);
-    } else {
-      this.#responseBody.fail(error);
+  #giveUp(reason: unknown, { drop }: { readonly drop: boolean } = { drop: false }): void {
+    if (this.#state !== "over") {
+      const error = callError(reason, this.#context.channel.peer);
+      this.#over(error);
+      this.#response.failed(error, { drop });
     }
   }
 
@@ -267,10 +289,11 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     this.#state = "over";
     this.#request.signal?.removeEventListener("abort", this.#onAbort);
     this.#context.channel.forget(this);
-    if (this.#retryTimer !== undefined) {
-      this.#context.platform.clearTimer(this.#retryTimer);
+    for (const timer of [this.#retryTimer, this.#deadlineTimer]) {
+      if (timer !== undefined) {
+        this.#context.platform.clearTimer(timer);
+      }
     }
-    abandonedReaders.unregister(this);
     if (error !== undefined || sending) {
       this.#stopSending(error);
       this.#stream?.cancel(H3.REQUEST_CANCELLED);
@@ -279,30 +302,16 @@ export class ClientCall implements MessageHandler, SessionWaiter {
       this.#requestBody?.abandon(error);
     }
     this.#release();
-    this.#onOver?.();
+    this.#onOver();
   }
 }
 
 /** Before a refused request is sent again on the same connection. */
 const retryDelayMs = 20;
 
-/** The reader's end of a queue, apart from it so that it can be seen when nobody holds it any more. */
-function readerOf(queue: BodyQueue): AsyncIterableIterator<Uint8Array> {
-  return {
-    next: () => queue.next(),
-    return: () => queue.return(),
-    throw: (error: unknown) => queue.throw(error),
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
-}
+/** Longer content waits where it can be stopped, and not in the stream. Bytes. */
+const maxContentAtOnce = 65_536;
 
-/**
- * Clients of Connect do not say when a `for await` over responses is left early: the iterator is just dropped. Its call
- * would stay open, and its peer busy, for as long as the connection. So the call is cancelled when the garbage collector
- * finds that nobody can read its response any more.
- */
-const abandonedReaders = new FinalizationRegistry<ClientCall>((call) => {
-  call.cancel(new ConnectError("nobody reads the response", Code.Canceled));
-});
+async function* single(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

@@ -134,7 +134,8 @@ test("authorities that pass can be parsed as part of a URL", () => {
 
 test("headers survive the way there and back", () => {
   const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,10}$/);
-  const value = fc.stringMatching(/^[\x21-\x7e]{0,20}$/);
+  // An empty value in a list ends in white space when it is joined, which `Headers` cuts off the second time.
+  const value = fc.stringMatching(/^[\x21-\x7e]{1,20}$/);
   fc.assert(
     fc.property(fc.array(fc.tuple(name, value)), (entries) => {
       const header = new Headers(entries.filter(([each]) => !each.startsWith("te")));

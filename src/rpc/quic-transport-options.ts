@@ -5,17 +5,13 @@ import type {
   JsonWriteOptions,
 } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
-import {
-  type CommonTransportOptions,
-  type Compression,
-  validateReadWriteMaxBytes,
-} from "@connectrpc/connect/protocol";
+import { type Compression, validateReadWriteMaxBytes } from "@connectrpc/connect/protocol";
 import { Endpoint } from "../endpoint/endpoint.ts";
 import type { Target } from "../identity/target.ts";
 import { inRange, isList, largestMessageBytes, longestTimerMs, oneOf } from "./check-options.ts";
 import { defaultCompressions } from "./compressions.ts";
 import { defaultReadMaxBytes } from "./message-limits.ts";
-import type { Protocol } from "./protocol-transport.ts";
+import type { Protocol, ProtocolTransportOptions } from "./protocol-transport.ts";
 
 export interface QuicTransportOptions {
   /** Whose identity and socket the calls use. */
@@ -66,7 +62,7 @@ export interface ResolvedTransportOptions {
   readonly dialTimeoutMs: number;
   readonly keepAlive: "active" | "always";
   readonly keepAliveIntervalMs: number;
-  readonly common: Omit<CommonTransportOptions, "baseUrl" | "httpClient">;
+  readonly common: Omit<ProtocolTransportOptions, "baseUrl">;
 }
 
 /** Throws TypeError or RangeError naming the option that cannot be. */

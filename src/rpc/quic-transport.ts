@@ -1,5 +1,4 @@
 import type { Transport } from "@connectrpc/connect";
-import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { deferred } from "../base/deferred.ts";
 import type { Connection } from "../endpoint/connection.ts";
 import { EndpointError } from "../endpoint/endpoint-error.ts";
@@ -14,6 +13,7 @@ import { PeerChannel } from "./peer-channel.ts";
 import { createProtocolTransport } from "./protocol-transport.ts";
 import { type QuicTransportOptions, resolveTransportOptions } from "./quic-transport-options.ts";
 import type { HttpSession } from "./session.ts";
+import type { BeginCall } from "./universal-call.ts";
 
 /** A Connect transport to one peer. */
 export interface QuicTransport extends Transport, AsyncDisposable {
@@ -74,11 +74,11 @@ class PeerTransport implements QuicTransport {
       platform: endpoint.platform,
       hold: () => endpoint.hold(),
     };
-    const transport = createProtocolTransport(protocol, {
-      ...common,
-      baseUrl: `https://${addr.id.toBase32()}.iroh.invalid`,
-      httpClient: this.#send,
-    });
+    const transport = createProtocolTransport(
+      protocol,
+      { ...common, baseUrl: `https://${addr.id.toBase32()}.iroh.invalid` },
+      this.#begin,
+    );
     this.unary = transport.unary;
     this.stream = transport.stream;
   }
@@ -134,16 +134,16 @@ class PeerTransport implements QuicTransport {
   }
 
   /** The one place where a method call has become a request. */
-  readonly #send: UniversalClientFn = async (request) => {
+  readonly #begin: BeginCall = (request, response) => {
     this.#throwIfClosed();
-    const call = new ClientCall(this.#context, request);
-    this.#calls.add(call);
-    return await call.start(() => {
+    const call = new ClientCall(this.#context, request, response, () => {
       this.#calls.delete(call);
       if (this.#calls.size === 0) {
         this.#idle?.();
       }
     });
+    this.#calls.add(call);
+    call.start();
   };
 
   async #close(timeoutMs: number): Promise<void> {

@@ -3,7 +3,11 @@
 
 import { EndpointError } from "../../src/endpoint/endpoint-error.ts";
 import { H3, H3Error } from "../../src/http3/h3-error.ts";
-import type { MessageHandler, RequestStream } from "../../src/http3/request-stream.ts";
+import type {
+  MessageHandler,
+  RequestStream,
+  SendHeadersOptions,
+} from "../../src/http3/request-stream.ts";
 import type { HttpSession, SessionEvents } from "../../src/rpc/session.ts";
 
 type FieldSection = Parameters<RequestStream["sendHeaders"]>[0];
@@ -44,7 +48,7 @@ export class LoopbackSession implements HttpSession {
   request(
     fields: FieldSection,
     handler: MessageHandler,
-    options?: { readonly end?: boolean },
+    options?: SendHeadersOptions,
   ): RequestStream {
     const window = this.#options.window ?? 65_536;
     const id = this.#nextId;
@@ -157,8 +161,11 @@ class StreamEnd implements RequestStream {
     return this.#sending === "over" && this.#receiving === "over";
   }
 
-  sendHeaders(fields: FieldSection, options?: { readonly end?: boolean }): void {
+  sendHeaders(fields: FieldSection, options?: SendHeadersOptions): void {
     this.#send({ type: "headers", fields });
+    if (options?.content !== undefined && options.content.length > 0) {
+      this.#send({ type: "data", bytes: options.content });
+    }
     if (options?.end === true) {
       this.end();
     }

@@ -2,17 +2,18 @@
 
 import type { DescService } from "@bufbuild/protobuf";
 import type { ConnectRouterOptions, ServiceImpl, Transport } from "@connectrpc/connect";
-import {
-  type CommonTransportOptions,
-  validateReadWriteMaxBytes,
-} from "@connectrpc/connect/protocol";
+import { validateReadWriteMaxBytes } from "@connectrpc/connect/protocol";
 import { nodePlatform } from "../../src/base/node-platform.ts";
 import type { Platform } from "../../src/base/platform.ts";
 import { Channel } from "../../src/rpc/channel.ts";
-import { ClientCall } from "../../src/rpc/client-call.ts";
+import { ClientCall, type ClientCallContext } from "../../src/rpc/client-call.ts";
 import { limitDuration } from "../../src/rpc/limit-duration.ts";
 import type { Peer } from "../../src/rpc/peer-context.ts";
-import { createProtocolTransport, type Protocol } from "../../src/rpc/protocol-transport.ts";
+import {
+  createProtocolTransport,
+  type Protocol,
+  type ProtocolTransportOptions,
+} from "../../src/rpc/protocol-transport.ts";
 import type { BackoffOptions } from "../../src/rpc/redial-plan.ts";
 import { ServedConnection } from "../../src/rpc/served-connection.ts";
 import {
@@ -25,7 +26,7 @@ import { LoopbackSession } from "./loopback-http3.ts";
 
 export interface RpcPairOptions {
   readonly protocol?: Protocol;
-  readonly transport?: Partial<CommonTransportOptions>;
+  readonly transport?: Partial<ProtocolTransportOptions>;
   readonly router?: ConnectRouterOptions;
   readonly authorize?: AuthorizeCall;
   readonly maxConcurrentCalls?: number;
@@ -80,7 +81,18 @@ export class RpcPair {
       },
       ...(options.backoff === undefined ? {} : { backoff: options.backoff }),
     });
-    this.transport = createProtocolTransport(options.protocol ?? "connect", {
+    const context: ClientCallContext = {
+      channel: this.channel,
+      dialTimeoutMs: options.dialTimeoutMs ?? 10_000,
+      platform,
+      hold: () => {
+        this.held += 1;
+        return () => {
+          this.held -= 1;
+        };
+      },
+    };
+    const common = {
       baseUrl: "https://c1c1.iroh.invalid",
       useBinaryFormat: true,
       interceptors: [],
@@ -88,25 +100,16 @@ export class RpcPair {
       sendCompression: null,
       ...validateReadWriteMaxBytes(undefined, undefined, undefined),
       ...options.transport,
-      httpClient: (request) => {
-        const call = new ClientCall(
-          {
-            channel: this.channel,
-            dialTimeoutMs: options.dialTimeoutMs ?? 10_000,
-            platform,
-            hold: () => {
-              this.held += 1;
-              return () => {
-                this.held -= 1;
-              };
-            },
-          },
-          request,
-        );
+    };
+    this.transport = createProtocolTransport(
+      options.protocol ?? "connect",
+      common,
+      (request, response) => {
+        const call = new ClientCall(context, request, response, () => this.calls.delete(call));
         this.calls.add(call);
-        return call.start(() => this.calls.delete(call));
+        call.start();
       },
-    });
+    );
   }
 
   /** The session that was dialed last. */

@@ -1,0 +1,117 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
+import { BodyQueue } from "./body-queue.ts";
+import type { CallRequest, ClientCall, ResponseHandler } from "./client-call.ts";
+import { type FieldSection, headersFromFields, parseStatus, requestFields } from "./fields.ts";
+import { reduceTimeout } from "./timeout-field.ts";
+
+/** Makes a call and starts it. */
+export type BeginCall = (request: CallRequest, response: ResponseHandler) => void;
+
+/**
+ * A request of connect-es's universal client as a call. Resolves with the head of the response; its body and trailers
+ * follow. A body that is not read stops the peer.
+ */
+export function universalCall(
+  request: UniversalClientRequest,
+  begin: BeginCall,
+): Promise<UniversalClientResponse> {
+  const { method, url, header, body, signal } = request;
+  return new Promise((resolve, reject) => {
+    begin(
+      {
+        content: body,
+        signal,
+        fields: (waitedMs) => {
+          const fields = requestFields(method, url, header);
+          // The peer's clock for the deadline begins when the request arrives.
+          return waitedMs > 0 ? fields.map((field) => reduceTimeout(field, waitedMs)) : fields;
+        },
+      },
+      new UniversalResponse({ resolve, reject }),
+    );
+  });
+}
+
+interface Outcome {
+  resolve(response: UniversalClientResponse): void;
+  reject(error: ConnectError): void;
+}
+
+class UniversalResponse implements ResponseHandler {
+  /** Dropped once it is settled: it would hold the response's reader, see {@link abandonedReaders}. */
+  #outcome: Outcome | undefined;
+  #body: BodyQueue | undefined;
+  readonly #trailer = new Headers();
+
+  constructor(outcome: Outcome) {
+    this.#outcome = outcome;
+  }
+
+  head(fields: FieldSection, call: ClientCall): void {
+    const status = parseStatus(fields);
+    const header = headersFromFields(fields);
+    if (status === undefined || header === undefined) {
+      throw call.malformed("the header section of the response");
+    }
+    const queue = new BodyQueue({
+      pause: () => call.pause(),
+      resumeSoon: () => call.resumeSoon(),
+      abandon: () => {
+        call.cancel(new ConnectError("response was left unread", Code.Canceled), { drop: false });
+      },
+    });
+    this.#body = queue;
+    const body = readerOf(queue);
+    abandonedReaders.register(body, call, this);
+    this.#outcome?.resolve({ status, header, body, trailer: this.#trailer });
+    this.#outcome = undefined;
+  }
+
+  data(bytes: Uint8Array): void {
+    this.#body?.push(bytes);
+  }
+
+  trailers(fields: FieldSection, call: ClientCall): void {
+    if (headersFromFields(fields, this.#trailer) === undefined) {
+      throw call.malformed("the trailer section of the response");
+    }
+  }
+
+  end(): void {
+    abandonedReaders.unregister(this);
+    this.#body?.end();
+  }
+
+  failed(error: ConnectError, { drop }: { readonly drop: boolean }): void {
+    abandonedReaders.unregister(this);
+    this.#outcome?.reject(error);
+    this.#outcome = undefined;
+    if (drop) {
+      this.#body?.abort(error);
+    } else {
+      this.#body?.fail(error);
+    }
+  }
+}
+
+/** The reader's end of a queue, apart from it so that it can be seen when nobody holds it any more. */
+function readerOf(queue: BodyQueue): AsyncIterableIterator<Uint8Array> {
+  return {
+    next: () => queue.next(),
+    return: () => queue.return(),
+    throw: (error: unknown) => queue.throw(error),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+/**
+ * Clients of Connect do not say when a `for await` over responses is left early: the iterator is just dropped. Its call
+ * would stay open, and its peer busy, for as long as the connection. So the call is cancelled when the garbage collector
+ * finds that nobody can read its response any more.
+ */
+const abandonedReaders = new FinalizationRegistry<ClientCall>((call) => {
+  call.cancel(new ConnectError("nobody reads the response", Code.Canceled));
+});
