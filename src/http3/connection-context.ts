@@ -32,7 +32,7 @@ export interface ConnectionContext {
   fail(error: H3Error): void;
   soon(callback: () => void): void;
   /** A request arrived: gives its handler. */
-  handlerFor(stream: RequestStream): MessageHandler;
+  handlerFor(stream: RequestStream, fields: FieldSection): MessageHandler;
 
   /** Neither half of the stream will carry more, but what was sent may still be on its way. */
   requestEnded(stream: RequestStreamCore): void;

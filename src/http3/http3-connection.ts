@@ -30,8 +30,8 @@ export interface Http3ConnectionOptions {
   readonly keepAliveMs?: number;
   /** "active": keep alive only while requests are open. "always": also between them. Default "active". */
   readonly keepAlive?: "active" | "always";
-  /** A request arrived (its header section is complete). Returns its handler; `headers` is called on it right after. */
-  readonly onRequest?: (stream: RequestStream) => MessageHandler;
+  /** A request with this header section arrived. Returns its handler; `headers` is called on it right after. */
+  readonly onRequest?: (stream: RequestStream, fields: FieldSection) => MessageHandler;
   /** The peer is going away: no new requests will be processed on this connection (RFC 9114 §5.2). */
   readonly onGoaway?: () => void;
   /** The connection is over; every open request has got `failed` before. */

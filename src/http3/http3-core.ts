@@ -22,8 +22,8 @@ import type { StreamCore, StreamPort } from "./stream-port.ts";
 export interface Http3CoreOptions {
   readonly role: Role;
   readonly limits?: Partial<Http3Limits>;
-  /** A request arrived (its header section is complete). Returns its handler; `headers` is called on it right after. */
-  readonly onRequest?: (stream: RequestStream) => MessageHandler;
+  /** A request with this header section arrived. Returns its handler; `headers` is called on it right after. */
+  readonly onRequest?: (stream: RequestStream, fields: FieldSection) => MessageHandler;
   /**
    * Both sides may open requests, by an extension that both agreed on (RFC 9114 §6.1, §9). Otherwise only clients do.
    * Default false.
@@ -251,12 +251,12 @@ export class Http3Core implements ConnectionContext {
     this.#qpack.cancelDecoding(streamId);
   }
 
-  handlerFor(stream: RequestStream): MessageHandler {
+  handlerFor(stream: RequestStream, fields: FieldSection): MessageHandler {
     const { onRequest } = this.#options;
     if (onRequest === undefined) {
       throw streamError(H3.REQUEST_REJECTED, "nobody answers requests here");
     }
-    return onRequest(stream);
+    return onRequest(stream, fields);
   }
 
   requestEnded(stream: RequestStreamCore): void {

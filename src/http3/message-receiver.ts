@@ -213,7 +213,7 @@ export class MessageReceiver {
         return;
       case "head":
         this.#context.guard.messageArrived();
-        this.#stream.headArrived();
+        this.#stream.headArrived(fields);
         if (this.#open) {
           this.#handler.headers(fields);
         }

@@ -204,9 +204,9 @@ export class RequestStreamCore implements RequestStream, StreamCore {
   // What its connection and its receiver tell it.
 
   /** The head of the message was read. */
-  headArrived(): void {
+  headArrived(fields: FieldSection): void {
     if (!this.#accepted) {
-      this.handler = this.#context.handlerFor(this);
+      this.handler = this.#context.handlerFor(this, fields);
       this.#accepted = true;
     }
   }

@@ -52,15 +52,26 @@ export function parseRequestHead(fields: FieldSection): RequestHead | undefined 
     return undefined;
   }
   // Handlers parse the URL that these two make, so it has to be one.
-  if (
-    !path.startsWith("/") ||
-    !authorityPattern.test(authority) ||
-    !URL.canParse(origin + authority)
-  ) {
+  if (!path.startsWith("/") || !isAuthority(authority)) {
     return undefined;
   }
   return { method, authority, path, header };
 }
+
+/** Whether a request's `:authority` is a host that a URL can have. */
+export function isAuthority(authority: string): boolean {
+  if (authority === lastGoodAuthority) {
+    return true;
+  }
+  const good = authorityPattern.test(authority) && URL.canParse(origin + authority);
+  if (good) {
+    lastGoodAuthority = authority;
+  }
+  return good;
+}
+
+/** All calls to one peer name the same one. */
+let lastGoodAuthority = "";
 
 /** The status of a response's header section, or undefined when there is none. */
 export function parseStatus(fields: FieldSection): number | undefined {

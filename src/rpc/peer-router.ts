@@ -172,7 +172,7 @@ class ServingRouter implements PeerRouter {
     const session = new Http3Connection(engineConnection, {
       role: "server",
       platform,
-      onRequest: (stream) => served.onRequest(stream),
+      onRequest: (stream, fields) => served.onRequest(stream, fields),
       onClosed: () => this.#sessions.delete(session),
     });
     this.#sessions.add(session);

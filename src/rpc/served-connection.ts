@@ -1,23 +1,24 @@
-import type { Platform } from "../base/platform.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
-import type { RequestHead } from "./fields.ts";
+import type { FieldSection } from "./fields.ts";
 import type { Peer } from "./peer-context.ts";
 import { type Route, ServerCall, type ServerCallContext } from "./server-call.ts";
 import type { ServiceRoutes } from "./service-routes.ts";
+import { readUnaryRequestHead } from "./unary-route.ts";
+import { UnaryServerCall } from "./unary-server-call.ts";
 
 export interface ServedConnectionOptions {
   readonly peer: Peer;
   readonly routes: Pick<ServiceRoutes, "find">;
   /** Handlers that may run at once for this connection, those of calls that were given up included. */
   readonly maxConcurrentCalls: number;
-  readonly platform: Pick<Platform, "now" | "soon">;
+  readonly platform: ServerCallContext["platform"];
   readonly report: (error: unknown) => void;
 }
 
 /** The calls that come in on one connection. */
 export class ServedConnection implements ServerCallContext {
   readonly peer: Peer;
-  readonly platform: Pick<Platform, "now" | "soon">;
+  readonly platform: ServerCallContext["platform"];
   readonly #options: ServedConnectionOptions;
   #running = 0;
 
@@ -27,15 +28,22 @@ export class ServedConnection implements ServerCallContext {
     this.#options = options;
   }
 
-  /** Takes a request. */
-  onRequest(stream: RequestStream): MessageHandler {
+  /** Takes a request, the short way where it can. */
+  onRequest(stream: RequestStream, fields: FieldSection): MessageHandler {
+    const head = readUnaryRequestHead(fields);
+    if (head !== undefined) {
+      const route = this.route(head.path);
+      if (route.unary !== undefined) {
+        return new UnaryServerCall(this, stream, head, route, route.unary);
+      }
+    }
     return new ServerCall(this, stream);
   }
 
   // ServerCallContext
 
-  route(head: RequestHead): Route {
-    return this.#options.routes.find(head.path);
+  route(path: string): Route {
+    return this.#options.routes.find(path);
   }
 
   admit(): boolean {

@@ -491,7 +491,9 @@ test("a handler of Connect that breaks its contract resets the call, and is repo
     platform: nodePlatform,
     report: (error) => reports.push(error),
   });
-  const session = new LoopbackSession({ onRequest: (stream) => served.onRequest(stream) });
+  const session = new LoopbackSession({
+    onRequest: (stream, fields) => served.onRequest(stream, fields),
+  });
   const failure = deferred<H3Error>();
   session.request(
     [

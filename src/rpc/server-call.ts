@@ -20,23 +20,27 @@ import {
 } from "./fields.ts";
 import { type Peer, peerKey } from "./peer-context.ts";
 import { parseTimeoutMs } from "./timeout-field.ts";
+import type { UnaryRoute } from "./unary-route.ts";
 
 /** Who answers requests for a path. */
 export interface Route {
   readonly handle: UniversalHandlerFn;
   /** Largest message that the handler takes. Bytes. */
   readonly readMaxBytes: number;
+  /** The short way, for requests that can go it. */
+  readonly unary?: UnaryRoute | undefined;
   /** Undefined when this peer may have an answer, or what it gets instead; the handler does not run then. */
   authorize?(peer: Peer): ConnectError | undefined | Promise<ConnectError | undefined>;
 }
 
 export interface ServerCallContext {
   readonly peer: Peer;
-  route(head: RequestHead): Route;
+  /** Also for paths that are not served. */
+  route(path: string): Route;
   /** Asks to run one more handler. Each true is followed by one {@link ended}. */
   admit(): boolean;
   ended(): void;
-  readonly platform: Pick<Platform, "now" | "soon">;
+  readonly platform: Pick<Platform, "clearTimer" | "now" | "setTimer" | "soon">;
   /** Gets failures that the caller cannot be told of. */
   report(error: unknown): void;
 }
@@ -132,7 +136,7 @@ export class ServerCall implements MessageHandler, CallScope {
 
   async #run(head: RequestHead): Promise<void> {
     try {
-      const route = this.#context.route(head);
+      const route = this.#context.route(head.path);
       const refusal = route.authorize?.(this.#context.peer);
       this.refusal = refusal instanceof Promise ? await refusal : refusal;
       if (!this.#answerOver) {

@@ -13,6 +13,7 @@ import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { callScope } from "./call-scope.ts";
 import type { Peer } from "./peer-context.ts";
 import type { Route } from "./server-call.ts";
+import { unaryRoute } from "./unary-route.ts";
 import { unknownMethod } from "./unknown-method.ts";
 
 /**
@@ -57,7 +58,14 @@ export class ServiceRoutes {
     implementation: Partial<ServiceImpl<T>>,
     options: PeerServiceOptions = {},
   ): void {
-    this.#add(options, (merged) => this.#router.service(service, implementation, merged));
+    const methods = implementation as Partial<Record<string, unknown>>;
+    const implementationOf = ({ localName }: DescMethod): unknown => {
+      const method = methods[localName];
+      return typeof method === "function" ? method.bind(implementation) : undefined;
+    };
+    this.#add(options, implementationOf, (merged) => {
+      this.#router.service(service, implementation, merged);
+    });
     this.#services.add(service.typeName);
   }
 
@@ -66,7 +74,10 @@ export class ServiceRoutes {
     implementation: MethodImpl<M>,
     options: PeerServiceOptions = {},
   ): void {
-    this.#add(options, (merged) => this.#router.rpc(method, implementation, merged));
+    const implementationOf = (): unknown => implementation;
+    this.#add(options, implementationOf, (merged) => {
+      this.#router.rpc(method, implementation, merged);
+    });
     this.#services.add(method.parent.typeName);
   }
 
@@ -77,7 +88,11 @@ export class ServiceRoutes {
     return this.#routes.get(pathname) ?? this.#unknown(pathname);
   }
 
-  #add(options: PeerServiceOptions, register: (merged: ConnectRouterOptions) => void): void {
+  #add(
+    options: PeerServiceOptions,
+    implementationOf: (method: DescMethod) => unknown,
+    register: (merged: ConnectRouterOptions) => void,
+  ): void {
     const { authorize, ...own } = options;
     const merged = { ...this.#options.handlers, ...own };
     const known = this.#router.handlers.length;
@@ -86,9 +101,15 @@ export class ServiceRoutes {
     register({ ...merged, interceptors: [...outer, ...(merged.interceptors ?? [])] });
     const hooks = [this.#options.authorize, authorize].filter((hook) => hook !== undefined);
     for (const handler of this.#router.handlers.slice(known)) {
-      const route: Route = { handle: handler, readMaxBytes: merged.readMaxBytes };
+      const { method } = handler;
+      const route: Route = {
+        handle: handler,
+        readMaxBytes: merged.readMaxBytes,
+        unary:
+          limit === undefined ? unaryRoute(method, implementationOf(method), merged) : undefined,
+      };
       if (hooks.length > 0) {
-        route.authorize = (peer) => this.#authorize(hooks, peer, handler.method);
+        route.authorize = (peer) => this.#authorize(hooks, peer, method);
       }
       this.#routes.set(handler.requestPath, route);
     }

@@ -21,6 +21,7 @@ import {
   trailerDemux,
   validateResponseWithCompression,
 } from "@connectrpc/connect/protocol-connect";
+import { concatBytes } from "../base/bytes.ts";
 import type { CallRequest, ClientCall, ResponseHandler } from "./client-call.ts";
 import { type FieldSection, headersFromFields, parseStatus, requestFields } from "./fields.ts";
 import { messageTooLarge } from "./message-limits.ts";
@@ -227,7 +228,7 @@ class UnaryAnswer implements ResponseHandler {
   }
 
   end(): void {
-    const content = this.#pieces === undefined ? this.#content : concat(this.#pieces, this.#length);
+    const content = this.#pieces === undefined ? this.#content : concatBytes(this.#pieces);
     if (this.#plan === undefined) {
       this.#settle(content);
     } else {
@@ -322,16 +323,6 @@ function responseOf(method: DescMethod, fields: FieldSection, message: unknown):
 /** HTTP/3 has let nothing through that `Headers` could refuse. */
 function headersOf(fields: FieldSection): Headers {
   return headersFromFields(fields) ?? new Headers();
-}
-
-function concat(pieces: readonly Uint8Array[], length: number): Uint8Array {
-  const all = new Uint8Array(length);
-  let offset = 0;
-  for (const piece of pieces) {
-    all.set(piece, offset);
-    offset += piece.length;
-  }
-  return all;
 }
 
 const noBytes = new Uint8Array(0);

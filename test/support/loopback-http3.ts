@@ -13,7 +13,7 @@ import type { HttpSession, SessionEvents } from "../../src/rpc/session.ts";
 type FieldSection = Parameters<RequestStream["sendHeaders"]>[0];
 
 export interface LoopbackOptions {
-  readonly onRequest: (stream: RequestStream) => MessageHandler;
+  readonly onRequest: (stream: RequestStream, fields: FieldSection) => MessageHandler;
   readonly events?: SessionEvents;
   /** Bytes that one side may send on a stream ahead of the other's reading. Default 65_536. */
   readonly window?: number;
@@ -72,7 +72,7 @@ export class LoopbackSession implements HttpSession {
       return client;
     }
     this.#streams.add(client);
-    server.accept = () => this.#options.onRequest(server);
+    server.accept = (fields) => this.#options.onRequest(server, fields);
     client.sendHeaders(fields, options);
     return client;
   }
@@ -140,7 +140,7 @@ type Item =
 class StreamEnd implements RequestStream {
   handler: MessageHandler = inert;
   readonly id: number;
-  accept: (() => MessageHandler) | undefined;
+  accept: ((fields: FieldSection) => MessageHandler) | undefined;
   other: StreamEnd = this;
   inboxBytes = 0;
   readonly #window: number;
@@ -291,7 +291,7 @@ class StreamEnd implements RequestStream {
       switch (item.type) {
         case "headers":
           if (this.accept !== undefined) {
-            this.handler = this.accept();
+            this.handler = this.accept(item.fields);
           }
           this.handler.headers(item.fields);
           break;

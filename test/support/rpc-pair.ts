@@ -139,7 +139,7 @@ export class RpcPair {
       report: (error) => this.reports.push(error),
     });
     return new LoopbackSession({
-      onRequest: (stream) => served.onRequest(stream),
+      onRequest: (stream, fields) => served.onRequest(stream, fields),
       ...(events === undefined ? {} : { events }),
       ...(this.#options.window === undefined ? {} : { window: this.#options.window }),
     });

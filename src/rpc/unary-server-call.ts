@@ -1,0 +1,404 @@
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createContextValues,
+  type HandlerContext,
+} from "@connectrpc/connect";
+import {
+  type Compression,
+  compressionNegotiate,
+  createAsyncIterable,
+} from "@connectrpc/connect/protocol";
+import {
+  codeToHttpStatus,
+  contentTypeUnaryJson,
+  errorToJsonBytes,
+  parseTimeout,
+  trailerMux,
+} from "@connectrpc/connect/protocol-connect";
+import { concatBytes } from "../base/bytes.ts";
+import type { Timer } from "../base/platform.ts";
+import { H3, H3Error } from "../http3/h3-error.ts";
+import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
+import { BodySender } from "./body-sender.ts";
+import { callComplete } from "./call-scope.ts";
+import { abortReason } from "./connect-errors.ts";
+import { type FieldSection, headersFromFields, responseFields } from "./fields.ts";
+import { messageTooLarge } from "./message-limits.ts";
+import { peerKey } from "./peer-context.ts";
+import type { Route, ServerCallContext } from "./server-call.ts";
+import {
+  contentTypes,
+  type Format,
+  type UnaryRequestHead,
+  type UnaryRoute,
+} from "./unary-route.ts";
+
+interface Answer {
+  readonly status: number;
+  readonly content: Uint8Array;
+}
+
+/** Longer answers are sent as their stream takes them. Bytes. */
+const maxAnswerAtOnce = 65_536;
+
+/**
+ * A unary call of the Connect protocol that goes the short way: as a {@link ServerCall} to the peer, to the byte, and to
+ * the handler. What few handlers look at, headers, signal and context values, is made when it is looked at.
+ */
+export class UnaryServerCall implements MessageHandler {
+  readonly #context: ServerCallContext;
+  readonly #stream: RequestStream;
+  readonly #head: UnaryRequestHead;
+  readonly #route: Route;
+  readonly #unary: UnaryRoute;
+  #sender: BodySender | undefined;
+  #pieces: Uint8Array[] = [];
+  #length = 0;
+  #arrivedMs = 0;
+  #timeoutMs: number | undefined;
+  /** May the peer call this? Asked for while the request arrives. */
+  #authorized = true;
+  #requestOver = false;
+  /** The handler runs, or there is an answer without it. */
+  #answering = false;
+  /** The answer is complete, or nobody is there to get it. */
+  #answerOver = false;
+
+  #abort: AbortController | undefined;
+  #ended: { readonly reason: unknown } | undefined;
+  #deadline: Timer | undefined;
+  #requestHeader: Headers | undefined;
+  #responseHeader: Headers | undefined;
+  #responseTrailer: Headers | undefined;
+  #values: ContextValues | undefined;
+
+  constructor(
+    context: ServerCallContext,
+    stream: RequestStream,
+    head: UnaryRequestHead,
+    route: Route,
+    unary: UnaryRoute,
+  ) {
+    this.#context = context;
+    this.#stream = stream;
+    this.#head = head;
+    this.#route = route;
+    this.#unary = unary;
+  }
+
+  // MessageHandler
+
+  headers(): void {
+    if (!this.#context.admit()) {
+      this.#answerOver = true;
+      this.#stream.cancel(H3.REQUEST_REJECTED);
+      return;
+    }
+    this.#arrivedMs = this.#context.platform.now();
+    const { maxTimeoutMs } = this.#unary.options;
+    const { timeoutMs, error } = parseTimeout(this.#head.timeout, maxTimeoutMs);
+    this.#timeoutMs = timeoutMs;
+    if (error !== undefined) {
+      this.#fail(error);
+      return;
+    }
+    this.#authorize();
+    const { readMaxBytes } = this.#unary.options;
+    if (!this.#answering && this.#head.contentLength > readMaxBytes) {
+      this.#fail(messageTooLarge(readMaxBytes, this.#head.contentLength));
+    }
+  }
+
+  informational(): void {}
+
+  data(bytes: Uint8Array): void {
+    if (this.#answering) {
+      return;
+    }
+    const { readMaxBytes } = this.#unary.options;
+    this.#pieces.push(bytes);
+    this.#length += bytes.length;
+    if (this.#length > readMaxBytes) {
+      this.#fail(messageTooLarge(readMaxBytes));
+    }
+  }
+
+  trailers(): void {
+    // No protocol of Connect puts anything there.
+  }
+
+  end(): void {
+    this.#requestOver = true;
+    this.#runWhenReady();
+  }
+
+  failed(error: H3Error): void {
+    this.#requestOver = true;
+    this.#callerGone(error);
+  }
+
+  writable(): void {
+    this.#sender?.writable();
+  }
+
+  stopped(code: bigint): void {
+    if (this.#answerOver) {
+      return;
+    }
+    // How a caller gives up once its request was complete.
+    const error = new H3Error(code, "the caller wants no answer", {
+      scope: "stream",
+      origin: "peer",
+    });
+    this.#callerGone(error);
+    this.#stream.cancel(H3.REQUEST_CANCELLED);
+  }
+
+  #authorize(): void {
+    const outcome = this.#route.authorize?.(this.#context.peer);
+    if (outcome instanceof Promise) {
+      this.#authorized = false;
+      void outcome.then((refusal) => {
+        this.#authorized = true;
+        if (refusal === undefined) {
+          this.#runWhenReady();
+        } else if (!this.#answering && !this.#answerOver) {
+          this.#fail(refusal);
+        }
+      });
+    } else if (outcome !== undefined) {
+      this.#fail(outcome);
+    }
+  }
+
+  #runWhenReady(): void {
+    if (this.#authorized && this.#requestOver && !this.#answerOver && !this.#answering) {
+      this.#answering = true;
+      void this.#run();
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { format } = this.#head;
+    try {
+      const content = await this.#unary.invoke(this.#takeRequest(), format, this.#handlerContext());
+      this.#signalEnd(callComplete);
+      void this.#answer(() => ({ status: 200, content }));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #takeRequest(): Uint8Array {
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    const [first] = pieces;
+    return pieces.length === 1 && first !== undefined ? first : concatBytes(pieces);
+  }
+
+  #fail(error: unknown): void {
+    this.#answering = true;
+    this.#pieces = [];
+    this.#signalEnd(error);
+    void this.#answer(() => this.#failure(error));
+  }
+
+  #failure(error: unknown): Answer {
+    const failure =
+      error instanceof ConnectError
+        ? error
+        : new ConnectError("internal error", Code.Internal, undefined, undefined, error);
+    const header = this.#responseHeaders();
+    header.set("content-type", contentTypeUnaryJson);
+    failure.metadata.forEach((value, name) => {
+      header.set(name, value);
+    });
+    const content = errorToJsonBytes(failure, this.#unary.options.jsonOptions);
+    return { status: codeToHttpStatus(failure.code), content };
+  }
+
+  /** The last step of a call that was not given up before; never rejects. */
+  async #answer(make: () => Answer): Promise<void> {
+    try {
+      if (!this.#answerOver) {
+        const { status, content } = make();
+        const compression = this.#compressionOf(content);
+        if (compression === undefined) {
+          await this.#send(status, content);
+        } else {
+          const compressed = await compression.compress(content);
+          this.#responseHeaders().set("content-encoding", compression.name);
+          await this.#send(status, compressed);
+        }
+      }
+    } catch (error) {
+      this.#context.report(error);
+      if (!this.#answerOver) {
+        this.#end(error);
+        this.#stream.cancel(H3.INTERNAL_ERROR);
+      }
+    } finally {
+      this.#context.ended();
+    }
+  }
+
+  #compressionOf(content: Uint8Array): Compression | undefined {
+    const { acceptCompression, compressMinBytes } = this.#unary.options;
+    if (content.length < compressMinBytes || this.#head.acceptEncoding === null) {
+      return undefined;
+    }
+    const { acceptEncoding } = this.#head;
+    const { response } = compressionNegotiate(acceptCompression, null, acceptEncoding, "");
+    return response ?? undefined;
+  }
+
+  async #send(status: number, content: Uint8Array): Promise<void> {
+    if (this.#answerOver) {
+      return;
+    }
+    const fields = this.#responseFields(status, content.length);
+    if (content.length <= maxAnswerAtOnce) {
+      this.#stream.sendHeaders(fields, { content, end: true });
+    } else {
+      this.#stream.sendHeaders(fields);
+      const pieces = createAsyncIterable([content])[Symbol.asyncIterator]();
+      this.#sender = new BodySender(this.#stream, pieces, this.#context.platform);
+      if (!(await this.#sender.run())) {
+        return;
+      }
+      this.#stream.end();
+    }
+    this.#end(callComplete);
+    if (!this.#requestOver) {
+      // A server that needs no more of a request says so with H3_NO_ERROR (RFC 9114 §4.1).
+      this.#requestOver = true;
+      this.#stream.stopReceiving(H3.NO_ERROR);
+    }
+  }
+
+  #responseFields(status: number, contentLength: number): FieldSection {
+    const { format } = this.#head;
+    if (this.#responseHeader === undefined && this.#responseTrailer === undefined) {
+      return plainResponse(format, contentLength);
+    }
+    const header = trailerMux(this.#responseHeaders(), this.#responseTrailer ?? new Headers());
+    header.set("content-length", String(contentLength));
+    return responseFields(status, header);
+  }
+
+  #callerGone(error: H3Error): void {
+    if (this.#answerOver) {
+      return;
+    }
+    const passedMs = this.#context.platform.now() - this.#arrivedMs;
+    const remainingMs = this.#timeoutMs === undefined ? undefined : this.#timeoutMs - passedMs;
+    this.#end(abortReason(error, this.#context.peer.id.short, remainingMs));
+    if (!this.#answering) {
+      this.#context.ended();
+    }
+  }
+
+  /** No more of an answer. */
+  #end(reason: unknown): void {
+    this.#answerOver = true;
+    this.#pieces = [];
+    this.#signalEnd(reason);
+    this.#sender?.stop();
+  }
+
+  /** The handler's signal fires, if it has looked at it. The first reason counts. */
+  #signalEnd(reason: unknown): void {
+    if (this.#ended === undefined) {
+      this.#ended = { reason };
+      if (this.#deadline !== undefined) {
+        this.#context.platform.clearTimer(this.#deadline);
+      }
+      this.#abort?.abort(reason);
+    }
+  }
+
+  #handlerContext(): HandlerContext {
+    const { method } = this.#unary;
+    const { authority, path } = this.#head;
+    const call = this;
+    return {
+      method,
+      service: method.parent,
+      protocolName: "connect",
+      requestMethod: "POST",
+      url: `https://${authority}${path}`,
+      timeoutMs: () => call.#remainingMs(),
+      get signal() {
+        return call.#signal();
+      },
+      get requestHeader() {
+        call.#requestHeader ??= headersFromFields(call.#head.fields) ?? new Headers();
+        return call.#requestHeader;
+      },
+      get responseHeader() {
+        return call.#responseHeaders();
+      },
+      get responseTrailer() {
+        call.#responseTrailer ??= new Headers();
+        return call.#responseTrailer;
+      },
+      get values() {
+        call.#values ??= createContextValues().set(peerKey, call.#context.peer);
+        return call.#values;
+      },
+    };
+  }
+
+  #signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      const abort = new AbortController();
+      this.#abort = abort;
+      const remainingMs = this.#remainingMs();
+      if (this.#ended !== undefined) {
+        abort.abort(this.#ended.reason);
+      } else if (remainingMs !== undefined) {
+        this.#deadline = this.#context.platform.setTimer(Math.max(0, remainingMs), () => {
+          this.#signalEnd(new ConnectError("the operation timed out", Code.DeadlineExceeded));
+        });
+      }
+    }
+    return this.#abort.signal;
+  }
+
+  #remainingMs(): number | undefined {
+    return this.#timeoutMs === undefined
+      ? undefined
+      : this.#timeoutMs - (this.#context.platform.now() - this.#arrivedMs);
+  }
+
+  #responseHeaders(): Headers {
+    this.#responseHeader ??= new Headers({ "content-type": contentTypes[this.#head.format] });
+    return this.#responseHeader;
+  }
+}
+
+/** The header section of an answer that nobody added anything to; the same one for the same length, where that is short. */
+function plainResponse(format: Format, contentLength: number): FieldSection {
+  const known = plainResponses[format];
+  let fields = known.get(contentLength);
+  if (fields === undefined) {
+    fields = [
+      [":status", "200"],
+      ["content-length", String(contentLength)],
+      ["content-type", contentTypes[format]],
+    ];
+    if (contentLength < maxKnownLength) {
+      // Whoever meets a frozen one again need not look at it again.
+      known.set(contentLength, Object.freeze(fields));
+    }
+  }
+  return fields;
+}
+
+const maxKnownLength = 1_024;
+const plainResponses: Readonly<Record<Format, Map<number, FieldSection>>> = {
+  binary: new Map(),
+  json: new Map(),
+};
