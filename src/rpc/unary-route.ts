@@ -129,7 +129,8 @@ export function readUnaryRequestHead(fields: FieldSection): UnaryRequestHead | u
   return { fields, path, authority, format, timeout, acceptEncoding, contentLength };
 }
 
-/** As `Headers` has fields that occur more than once (RFC 9110 §5.3). */
+/** As `Headers` has it: without white space around it, and joined with what came before (RFC 9110 §5.3, §5.5). */
 function joined(before: string | null, value: string): string {
-  return before === null ? value : `${before}, ${value}`;
+  const trimmed = value.replace(/^[\t ]+|[\t ]+$/g, "");
+  return before === null ? trimmed : `${before}, ${trimmed}`;
 }

@@ -1,9 +1,15 @@
 // Ours: peers in two processes, over QUIC.
 
-import type { Transport } from "@connectrpc/connect";
+import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createQuicTransport, Endpoint, type QuicTransport } from "../../src/index.ts";
 import { startProgram } from "../support/process.ts";
-import type { Subject, TransportConfig } from "./subject.ts";
+import type {
+  Capabilities,
+  Capability,
+  RunningSubject,
+  Subject,
+  TransportConfig,
+} from "./subject.ts";
 
 /** What the server process of the QUIC subject says of itself. */
 export interface QuicGreeting {
@@ -12,42 +18,63 @@ export interface QuicGreeting {
 
 export const quicSubject: Subject = {
   name: "createQuicTransport",
-  capabilities: {
+  capabilities: capabilities(true),
+  start: () => start([]),
+};
+
+/** Calls that nothing could tell from others, but for an interceptor on each side: so they go the general way. */
+export const generalQuicSubject: Subject = {
+  name: "createQuicTransport, with interceptors",
+  capabilities: capabilities("has one way for all calls"),
+  start: () => start([passOn]),
+};
+
+/** Does nothing. */
+export const passOn: Interceptor = (next) => next;
+
+function capabilities(otherProtocols: Capability): Capabilities {
+  return {
     connect: true,
-    grpc: true,
-    "grpc-web": true,
+    grpc: otherProtocols,
+    "grpc-web": otherProtocols,
     fullDuplex: true,
     ahead: true,
     backpressure: true,
     leave: "its calls are those of connect-es, whose responses have no `return`",
     peerIdentity: true,
     disconnect: true,
-  },
-  start: async () => {
-    const server = await startProgram(new URL("./server-process.ts", import.meta.url), {
-      args: ["--wire", "quic"],
+  };
+}
+
+async function start(interceptors: Interceptor[]): Promise<RunningSubject> {
+  const server = await startProgram(new URL("./server-process.ts", import.meta.url), {
+    args: ["--wire", interceptors.length === 0 ? "quic" : "intercepted-quic"],
+  });
+  const { ticket } = server.greeting as QuicGreeting;
+  const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
+  const transports: QuicTransport[] = [];
+  const create = (config: TransportConfig): QuicTransport => {
+    const transport = createQuicTransport({
+      endpoint,
+      to: ticket,
+      ...config,
+      interceptors: [...(config.interceptors ?? []), ...interceptors],
     });
-    const { ticket } = server.greeting as QuicGreeting;
-    const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
-    const transports: QuicTransport[] = [];
-    const create = (config: TransportConfig): QuicTransport => {
-      const transport = createQuicTransport({ endpoint, to: ticket, ...config });
-      transports.push(transport);
-      return transport;
-    };
-    const held = create({ protocol: "connect" });
-    return {
-      transport: (config): Transport => create(config),
-      peerId: endpoint.id.toString(),
-      disconnect: async () => {
-        const connection = await held.connect();
-        await connection.close();
-      },
-      close: async () => {
-        await Promise.all(transports.map((transport) => transport.close({ timeoutMs: 0 })));
-        await endpoint.close();
-        await server.close();
-      },
-    };
-  },
-};
+    transports.push(transport);
+    return transport;
+  };
+  const held = create({ protocol: "connect" });
+  return {
+    transport: (config): Transport => create(config),
+    peerId: endpoint.id.toString(),
+    disconnect: async () => {
+      const connection = await held.connect();
+      await connection.close();
+    },
+    close: async () => {
+      await Promise.all(transports.map((transport) => transport.close({ timeoutMs: 0 })));
+      await endpoint.close();
+      await server.close();
+    },
+  };
+}

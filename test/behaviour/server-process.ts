@@ -1,19 +1,20 @@
 // The other process of the behaviour suite: the test services on a wire of choice. Prints where they are as one line of
 // JSON, and ends when stdin does.
 //
-//   node --import tsx test/behaviour/server-process.ts --wire h2c|h2|quic
+//   node --import tsx test/behaviour/server-process.ts --wire h2c|h2|quic|intercepted-quic
 
 import { once } from "node:events";
 import { createSecureServer, createServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { parseArgs } from "node:util";
+import type { Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { createPeerRouter, Endpoint, peerKey } from "../../src/index.ts";
 import { serveParent } from "../support/process.ts";
 import { createSelfSignedCertificate } from "../support/self-signed-certificate.ts";
 import { allCompressions } from "./compressions.ts";
 import type { ConnectNodeGreeting } from "./connect-node-subject.ts";
-import type { QuicGreeting } from "./quic-subject.ts";
+import { passOn, type QuicGreeting } from "./quic-subject.ts";
 import { registerTestServices } from "./test-service.ts";
 
 const { values } = parseArgs({ options: { wire: { type: "string" } } });
@@ -24,7 +25,10 @@ switch (values.wire) {
     await serveHttp2(values.wire);
     break;
   case "quic":
-    await serveQuic();
+    await serveQuic([]);
+    break;
+  case "intercepted-quic":
+    await serveQuic([passOn]);
     break;
   default:
     throw new RangeError(`no wire ${JSON.stringify(values.wire)}`);
@@ -58,9 +62,12 @@ async function serveHttp2(wire: "h2c" | "h2"): Promise<void> {
   });
 }
 
-async function serveQuic(): Promise<void> {
+async function serveQuic(interceptors: Interceptor[]): Promise<void> {
   const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
-  const router = createPeerRouter(endpoint, { acceptCompression: [...allCompressions] });
+  const router = createPeerRouter(endpoint, {
+    acceptCompression: [...allCompressions],
+    interceptors,
+  });
   registerTestServices(router, {
     peerId: (context) => context.values.get(peerKey).id.toString(),
   });
