@@ -19,7 +19,7 @@ Options
   --quick                short rounds and few of them: shows that it works, not how fast it is
   --case <text>          only cases whose name contains the text; may be given several times
   --contestant <name>    only these; may be given several times (${contestantNames.join(", ")})
-  --rounds <n>           rounds that count (default 7, quick 3), after one that does not
+  --rounds <n>           rounds that count (default 7, quick 3), after those that warm up
   --output <file>        where to write all values as JSON (default .cache/bench.json)
   --help
 
@@ -45,6 +45,8 @@ if (options.help) {
 
 async function main(): Promise<void> {
   const rounds = Number(options.rounds ?? (options.quick ? 3 : 7));
+  // It takes seconds until Node.js has compiled what is called often, of either contestant.
+  const warmups = options.quick ? 1 : 4;
   const effort: Effort = options.quick
     ? { milliseconds: 300, bytes: 8 * 1_048_576 }
     : { milliseconds: 1_000, bytes: 64 * 1_048_576 };
@@ -64,7 +66,11 @@ async function main(): Promise<void> {
     const results: CaseResult[] = [];
     for (const { name, unit } of chosen) {
       process.stdout.write(`\n${name} `);
-      results.push({ name, unit, series: await playCase(pairs, name, effort, rounds) });
+      results.push({
+        name,
+        unit,
+        series: await playCase(pairs, name, effort, { warmups, rounds }),
+      });
     }
     const note = "of times (us) less is better, of rates more";
     console.log(`\n\nmedian of ${rounds} rounds (least–greatest); ${note}\n`);
@@ -82,22 +88,22 @@ async function main(): Promise<void> {
   }
 }
 
-/** One round of each contestant to warm up, then the rounds that count. */
+/** Rounds of each contestant to warm up, then the rounds that count. */
 async function playCase(
   pairs: readonly Pair[],
   caseName: string,
   effort: Effort,
-  rounds: number,
+  { warmups, rounds }: { readonly warmups: number; readonly rounds: number },
 ): Promise<CaseResult["series"]> {
   const series = pairs.map(({ name }) => ({
     contestant: name,
     values: [] as number[],
     p99s: [] as number[],
   }));
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = -warmups; round < rounds; round++) {
     for (const [index, pair] of pairs.entries()) {
       const { value, p99 } = await pair.play({ caseName, effort });
-      if (round > 0) {
+      if (round >= 0) {
         series[index]?.values.push(value);
         if (p99 !== undefined) {
           series[index]?.p99s.push(p99);
