@@ -23,7 +23,11 @@ export interface QpackStreamsOwner {
  */
 export class QpackStreams {
   readonly #owner: QpackStreamsOwner;
-  readonly #encoder: QpackEncoder = new QpackEncoder();
+  /**
+   * Refers to nothing that the peer has not acknowledged: a lost datagram of the encoder stream would otherwise hold up
+   * calls that have nothing to do with it (RFC 9204 §2.1.2). It costs some bytes in the first round trip.
+   */
+  readonly #encoder: QpackEncoder = new QpackEncoder({ maxBlockedStreams: 0 });
   readonly #decoder: QpackDecoder;
   readonly #encoderStream: LocalStream;
   readonly #decoderStream: LocalStream;
