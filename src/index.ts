@@ -7,6 +7,7 @@ export type {
   IncomingPeer,
 } from "./endpoint/endpoint.ts";
 export { Endpoint } from "./endpoint/endpoint.ts";
+export { H3Error } from "./http3/h3-error.ts";
 export { connectQuicAlpn } from "./rpc/alpn.ts";
 export { callComplete } from "./rpc/call-scope.ts";
 export type { ChannelState } from "./rpc/channel.ts";
@@ -16,6 +17,7 @@ export type { Peer } from "./rpc/peer-context.ts";
 export { peerKey } from "./rpc/peer-context.ts";
 export type { PeerRouter, PeerRouterOptions } from "./rpc/peer-router.ts";
 export { createPeerRouter } from "./rpc/peer-router.ts";
+export type { Protocol } from "./rpc/protocol-transport.ts";
 export type { QuicTransport } from "./rpc/quic-transport.ts";
 export { createQuicTransport } from "./rpc/quic-transport.ts";
 export type { QuicTransportOptions } from "./rpc/quic-transport-options.ts";
@@ -26,6 +28,8 @@ export type {
 
 // Identities and addresses, as iroh has them.
 
+export type { EndpointAddrJson } from "./identity/addr-json.ts";
+export type { CustomAddr } from "./identity/custom-addr.ts";
 export type { EndpointAddrInit } from "./identity/endpoint-addr.ts";
 export { EndpointAddr } from "./identity/endpoint-addr.ts";
 export { EndpointId } from "./identity/endpoint-id.ts";
@@ -33,11 +37,13 @@ export { EndpointTicket } from "./identity/endpoint-ticket.ts";
 export type { IdentityErrorCode } from "./identity/identity-error.ts";
 export { IdentityError } from "./identity/identity-error.ts";
 export type { LoadKeyFileOptions } from "./identity/key-file.ts";
+export type { RelayUrl } from "./identity/relay-url.ts";
+export { parseRelayUrl } from "./identity/relay-url.ts";
 export type { KeyFormat, SaveKeyOptions } from "./identity/secret-key.ts";
 export { SecretKey } from "./identity/secret-key.ts";
 export type { Target } from "./identity/target.ts";
 export { parseTarget } from "./identity/target.ts";
-export type { TransportAddr } from "./identity/transport-addr.ts";
+export type { IpAddr, RelayAddr, TransportAddr } from "./identity/transport-addr.ts";
 export { verify } from "./identity/verify.ts";
 
 // Protocols of one's own: connections and streams.

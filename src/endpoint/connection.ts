@@ -13,8 +13,11 @@ import type {
   Role,
   StreamDirection,
   StreamHandler,
+  TransportOptions,
 } from "../engine/engine.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
+import { callEngine } from "./call-engine.ts";
+import { DatagramQueue } from "./datagram-queue.ts";
 import { closeCode, connectionLost, EndpointError } from "./endpoint-error.ts";
 import { HandedOverConnection } from "./handed-over-connection.ts";
 import { PendingStream } from "./pending-stream.ts";
@@ -33,12 +36,15 @@ export interface CloseOptions {
   readonly code?: bigint;
   /** Text that the peer sees. Default empty. */
   readonly reason?: string;
-  /** How long to wait for finished streams to be acknowledged. Milliseconds, default 3000; 0 closes at once. */
+  /**
+   * How long to wait for what is under way: finished streams to be acknowledged, RPC calls to end. Milliseconds, default
+   * 3000; 0 closes at once.
+   */
   readonly timeoutMs?: number;
 }
 
-/** Datagrams kept for a reader that is late; the oldest go first. */
-const maxQueuedDatagrams = 1_024;
+/** Shuts a protocol down that works on the engine's level, and with it the connection. */
+export type Shutdown = (options: { readonly timeoutMs: number }) => Promise<void>;
 
 /**
  * A connection to a peer whose key is proven. Streams are made and taken in any number by both sides.
@@ -64,7 +70,7 @@ export class Connection implements AsyncDisposable {
     unidirectional: new AsyncQueue(),
   };
   readonly #streamsAvailable = new Signal();
-  readonly #datagrams = new AsyncQueue<Uint8Array>();
+  readonly #datagrams: DatagramQueue;
   readonly #datagramsWritable = new Signal();
   readonly #pathListeners = new Set<() => void>();
   /** Streams that may hold data which the peer has not acknowledged. */
@@ -88,9 +94,6 @@ export class Connection implements AsyncDisposable {
         this.#successor.handler.datagram(bytes);
         return;
       }
-      if (this.#datagrams.size >= maxQueuedDatagrams) {
-        this.#datagrams.take();
-      }
       this.#datagrams.push(bytes);
     },
     datagramsWritable: () => {
@@ -107,13 +110,22 @@ export class Connection implements AsyncDisposable {
   };
   #cause: CloseCause | undefined;
   #closing: Promise<void> | undefined;
+  /** Set while closing waits: ends that. */
+  #timeUp: Deferred<void> | undefined;
+  /** How this side has closed it, from before the engine says so. */
+  #closedHere: CloseCause | undefined;
   #successor: HandedOverConnection | undefined;
+  #shutdown: Shutdown | undefined;
 
   /** @internal Takes over the engine's connection, which has just been `connected`. */
   constructor(
     engine: EngineConnection,
     info: { readonly remoteId: EndpointId; readonly alpn: string },
-    context: { readonly platform: Platform; readonly hold: ProcessHold },
+    context: {
+      readonly platform: Platform;
+      readonly hold: ProcessHold;
+      readonly datagramReceiveBuffer: number;
+    },
   ) {
     this.#engine = engine;
     this.remoteId = info.remoteId;
@@ -121,6 +133,7 @@ export class Connection implements AsyncDisposable {
     this.role = engine.role;
     this.#platform = context.platform;
     this.#hold = context.hold;
+    this.#datagrams = new DatagramQueue(context.datagramReceiveBuffer);
     this.closed = this.#closed.promise;
     engine.handler = this.#handler;
   }
@@ -181,7 +194,7 @@ export class Connection implements AsyncDisposable {
     options?.signal?.throwIfAborted();
     for (;;) {
       this.#throwIfClosed();
-      const outcome = this.#engine.sendDatagram(bytes);
+      const outcome = callEngine(() => this.#engine.sendDatagram(bytes));
       if (outcome === "sent") {
         return;
       }
@@ -197,7 +210,10 @@ export class Connection implements AsyncDisposable {
     }
   }
 
-  /** The next datagram; undefined once the connection is closed. At most 1024 wait for a reader, newer ones win. */
+  /**
+   * The next datagram; undefined once the connection is closed. Up to `datagramReceiveBuffer` bytes of them wait for a
+   * reader, see {@link TransportOptions}; newer ones win.
+   */
   readDatagram(options?: { readonly signal?: AbortSignal }): Promise<Uint8Array | undefined> {
     return this.#hold.during(this.#datagrams.next(options));
   }
@@ -221,15 +237,20 @@ export class Connection implements AsyncDisposable {
   /** Bytes that only the two ends can know (RFC 8446 §7.5), bound to this connection. */
   exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array {
     this.#throwIfClosed();
-    return this.#engine.exportKeyingMaterial(length, label, context);
+    return callEngine(() => this.#engine.exportKeyingMaterial(length, label, context));
   }
 
   /**
-   * Closes the connection, after the peer has acknowledged the streams that were finished (bounded by `timeoutMs`).
-   * Streams that were not finished are lost. Idempotent; the first call's options count.
+   * Closes the connection, after the peer has acknowledged the streams that were finished, and after RPC calls have ended
+   * (both bounded by `timeoutMs`). Streams that were not finished are lost. The first call's code and reason count, and
+   * the shortest of all times; where RPC calls could end in time, the code is HTTP/3's.
    */
   close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(options);
+    if (this.#closing === undefined) {
+      this.#closing = this.#close(options);
+    } else if (options.timeoutMs !== undefined) {
+      this.#closeWithin(options.timeoutMs);
+    }
     return this.#closing;
   }
 
@@ -239,27 +260,51 @@ export class Connection implements AsyncDisposable {
 
   async #close(options: CloseOptions): Promise<void> {
     const { code = closeCode.none, reason = "", timeoutMs = 3_000 } = options;
-    const waiting = [...this.#sending]
-      .map((stream) => stream.finishing)
-      .filter((promise) => promise !== undefined);
-    if (waiting.length > 0 && timeoutMs > 0 && this.#cause === undefined) {
-      const timeUp = deferred<void>();
-      const timer = this.#platform.setTimer(timeoutMs, timeUp.resolve);
-      const release = this.#hold.take();
-      await Promise.race([Promise.allSettled(waiting), timeUp.promise]);
-      release();
-      this.#platform.clearTimer(timer);
+    if (timeoutMs > 0 && this.#cause === undefined) {
+      const underWay = this.#underWay(timeoutMs);
+      if (underWay.length > 0) {
+        this.#timeUp = deferred();
+        this.#closeWithin(timeoutMs);
+        await this.#hold.during(
+          Promise.race([Promise.allSettled(underWay), this.#timeUp.promise, this.closed]),
+        );
+        this.#timeUp = undefined;
+      }
     }
     this.#engine.close(code, reason);
+    this.#closedHere = { type: "application", origin: "local", code, reason };
+    for (const stream of this.#sending) {
+      stream.handleConnectionClosed(connectionLost(this.#closedHere, this.remoteId.short));
+    }
     await this.closed;
+  }
+
+  #closeWithin(timeoutMs: number): void {
+    if (this.#timeUp !== undefined) {
+      const timer = this.#platform.setTimer(timeoutMs, this.#timeUp.resolve);
+      void this.closed.then(() => this.#platform.clearTimer(timer));
+    }
+  }
+
+  /** What should be done before the connection is closed. */
+  #underWay(timeoutMs: number): Promise<void>[] {
+    const shutdown = this.#shutdown;
+    // Asynchronous, so that what it throws is no reason to stay open.
+    const shuttingDown = shutdown === undefined ? [] : [(async () => shutdown({ timeoutMs }))()];
+    const finishing = [...this.#sending]
+      .map((stream) => stream.finishing)
+      .filter((promise) => promise !== undefined);
+    return [...finishing, ...shuttingDown];
   }
 
   /**
    * Gives the connection away to a protocol that works on the engine's level. It sets `handler` on the returned
    * connection and then calls `start`, which brings the streams that the peer has opened so far. Opening and accepting
-   * here ends; `closed`, `stats`, `paths` and `close` go on. @internal
+   * here ends; `closed`, `stats`, `paths` and `close` go on. Closing calls `shutdown` first, and waits for it as long as
+   * its time allows. @internal
    */
-  handOver(): { readonly connection: EngineConnection; start(): void } {
+  handOver(shutdown: Shutdown): { readonly connection: EngineConnection; start(): void } {
+    this.#shutdown = shutdown;
     const connection = new HandedOverConnection(this.#engine, this.#handler);
     const start = (): void => {
       this.#successor = connection;
@@ -281,7 +326,7 @@ export class Connection implements AsyncDisposable {
     signal?.throwIfAborted();
     for (;;) {
       this.#throwIfClosed();
-      const stream = this.#engine.openStream(direction);
+      const stream = callEngine(() => this.#engine.openStream(direction));
       if (stream !== undefined) {
         return stream;
       }
@@ -333,8 +378,9 @@ export class Connection implements AsyncDisposable {
   }
 
   #throwIfClosed(): void {
-    if (this.#cause !== undefined) {
-      throw connectionLost(this.#cause, this.remoteId.short);
+    const cause = this.#cause ?? this.#closedHere;
+    if (cause !== undefined) {
+      throw connectionLost(cause, this.remoteId.short);
     }
   }
 }

@@ -1,21 +1,23 @@
 import { AsyncQueue } from "../base/async-queue.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
 import { nodePlatform } from "../base/node-platform.ts";
-import type { Platform, Timer } from "../base/platform.ts";
+import type { Platform } from "../base/platform.ts";
 import {
   formatSocketAddress,
   parseSocketAddress,
   type SocketAddress,
 } from "../base/socket-address.ts";
-import type {
-  CloseCause,
-  ConnectionHandler,
-  EndpointStats,
-  Engine,
-  EngineConnection,
-  EngineEndpoint,
-  IncomingLimits,
-  TransportOptions,
+import {
+  type CloseCause,
+  type ConnectionHandler,
+  defaultTransportOptions,
+  type EndpointStats,
+  type Engine,
+  type EngineConnection,
+  type EngineEndpoint,
+  type EngineOptions,
+  type IncomingLimits,
+  type TransportOptions,
 } from "../engine/engine.ts";
 import { noq } from "../engine/noq/noq.ts";
 import { EndpointAddr } from "../identity/endpoint-addr.ts";
@@ -24,10 +26,13 @@ import { EndpointTicket } from "../identity/endpoint-ticket.ts";
 import { SecretKey } from "../identity/secret-key.ts";
 import { parseTarget, type Target } from "../identity/target.ts";
 import type { BindSocket, DatagramSocket } from "../net/datagram-socket.ts";
+import { dialableAddresses } from "../net/dialable-addresses.ts";
 import { reachableAddresses } from "../net/local-addresses.ts";
 import { MixedAddresses } from "../net/mixed-addresses.ts";
 import { bindUdp } from "../net/udp-socket.ts";
+import { callEngine, endpointErrorOf } from "./call-engine.ts";
 import { Connection } from "./connection.ts";
+import { Dial } from "./dial.ts";
 import { closeCode, dialFailed, EndpointError } from "./endpoint-error.ts";
 import { ProcessHold } from "./process-hold.ts";
 import type { ProtocolHandler } from "./protocol-handler.ts";
@@ -55,9 +60,14 @@ export interface EndpointOptions {
   readonly alpns?: readonly string[];
   /** Asked for each incoming connection. Default: everybody may connect. */
   readonly authorize?: Authorize;
+  /** Changes to `defaultTransportOptions`, which stand where nothing is said. */
   readonly transport?: Partial<TransportOptions>;
+  /** Changes to `defaultIncomingLimits`, which stand where nothing is said. */
   readonly incoming?: Partial<IncomingLimits>;
-  /** Gets errors that no caller can be told of: a protocol handler that failed. Default: a process warning. */
+  /**
+   * Gets errors that no caller can be told of: a protocol handler that failed, an engine that broke. What it throws
+   * itself becomes a process warning. Default: a process warning.
+   */
   readonly onError?: (error: unknown) => void;
   /** Gets NSS key log lines, for reading captures. Whoever has them can read all traffic. */
   readonly keyLog?: (line: string) => void;
@@ -71,9 +81,9 @@ export interface EndpointOptions {
 
 export interface ConnectOptions {
   readonly signal?: AbortSignal;
-  /** How long the handshake may take. Milliseconds, default 10000. */
+  /** How long the handshake may take. Milliseconds above 0, default 10000. */
   readonly timeoutMs?: number;
-  /** Replaces the endpoint's options for this connection. */
+  /** Changes to the endpoint's options, for this connection. */
   readonly transport?: Partial<TransportOptions>;
   /** False: the attempt alone does not keep the process alive. Default true. @internal */
   readonly hold?: boolean;
@@ -83,6 +93,7 @@ export interface ConnectOptions {
 const maxPendingConnections = 256;
 /** How long an authorize hook may take. */
 const authorizeTimeoutMs = 10_000;
+const secretKeyLength = 32;
 /** How long `close` waits for the peers to hear of it. */
 const drainTimeoutMs = 500;
 const drainPollMs = 5;
@@ -103,23 +114,32 @@ export class Endpoint implements AsyncDisposable {
   readonly #mixed: MixedAddresses;
   readonly #hold: ProcessHold;
   readonly #acceptAlpns: readonly string[];
+  readonly #transport: TransportOptions;
   readonly #handlers = new Map<string, ProtocolHandler>();
   readonly #pending = new AsyncQueue<Connection>();
   readonly #connections = new Set<Connection>();
+  readonly #dials = new Set<Dial<Connection>>();
   readonly #closed: Deferred<void> = deferred();
   #state: "open" | "closing" | "closed" = "open";
-  #failure: EndpointError | undefined;
+  /** Why it closed by itself; an {@link EndpointError}, unless an engine throws something of its own. */
+  #failure: unknown;
 
   /** Resolves when the endpoint is closed. */
   readonly closed: Promise<void> = this.#closed.promise;
 
-  /** Opens sockets and makes an endpoint on them. Rejects with {@link EndpointError} "bind-failed". */
+  /**
+   * Opens sockets and makes an endpoint on them. Rejects with {@link EndpointError} "bind-failed" when an address cannot
+   * be had, and with TypeError or RangeError for an address, a protocol or a limit that cannot be.
+   */
   static async bind(options: EndpointOptions = {}): Promise<Endpoint> {
     const { bind = ["0.0.0.0:0", "[::]:0"], bindSocket = bindUdp } = options;
     const addresses = (typeof bind === "string" ? [bind] : bind).map(parseSocketAddress);
     // The socket comes before the endpoint; what arrives in between is lost, as on any network.
     let receive = (_from: SocketAddress, _bytes: Uint8Array): void => {};
-    let failed = (_error: Error): void => {};
+    let broken: Error | undefined;
+    let failed = (error: Error): void => {
+      broken = error;
+    };
     let socket: DatagramSocket;
     try {
       socket = await bindSocket(addresses, {
@@ -131,11 +151,15 @@ export class Endpoint implements AsyncDisposable {
       const why = error instanceof Error ? error.message : String(error);
       throw new EndpointError("bind-failed", `cannot listen on ${where}: ${why}`, { cause: error });
     }
+    const socketBroke = (cause: Error): EndpointError =>
+      new EndpointError("bind-failed", "the UDP socket broke", { cause });
     try {
+      if (broken !== undefined) {
+        throw socketBroke(broken);
+      }
       const endpoint = new Endpoint(options, socket);
       receive = (from, bytes) => endpoint.#receive(from, bytes);
-      failed = (error) =>
-        endpoint.#fail(new EndpointError("bind-failed", "the UDP socket broke", { cause: error }));
+      failed = (error) => endpoint.#fail(socketBroke(error));
       return endpoint;
     } catch (error) {
       await socket.close();
@@ -144,35 +168,36 @@ export class Endpoint implements AsyncDisposable {
   }
 
   private constructor(options: EndpointOptions, socket: DatagramSocket) {
-    this.#secretKey = options.secretKey ?? SecretKey.generate();
     this.#platform = options.platform ?? nodePlatform;
+    this.#secretKey = options.secretKey ?? freshKey(this.#platform);
     this.#authorize = options.authorize ?? (() => true);
     this.#onError = options.onError ?? warn;
     this.#acceptAlpns = options.alpns ?? [];
+    this.#transport = { ...defaultTransportOptions, ...options.transport };
     this.#socket = socket;
     this.#mixed = new MixedAddresses((into) => this.#platform.randomFill(into));
     this.#hold = new ProcessHold((ref) => socket.setRef(ref));
-    this.#engine = (options.engine ?? noq).createEndpoint({
+    const engineOptions: EngineOptions = {
       credentials: {
         type: "raw-key",
         publicKey: this.#secretKey.publicKey.bytes,
         sign: (message) => this.#secretKey.sign(message),
       },
       alpns: this.#acceptAlpns,
+      transport: this.#transport,
       platform: this.#platform,
       transmit: (to, bytes, segmentSize) => this.#transmit(to, bytes, segmentSize),
       handler: {
         incoming: (connection) => {
           connection.handler = this.#handshake((id, alpn) => this.#incoming(connection, id, alpn));
         },
-        failed: (error) =>
-          this.#fail(new EndpointError("engine-failed", error.message, { cause: error })),
+        failed: (error) => this.#fail(endpointErrorOf(error)),
       },
       handlerError: (error) => this.report(error),
-      ...(options.transport === undefined ? {} : { transport: options.transport }),
       ...(options.incoming === undefined ? {} : { incoming: options.incoming }),
       ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
-    });
+    };
+    this.#engine = callEngine(() => (options.engine ?? noq).createEndpoint(engineOptions));
   }
 
   /** The public key that others dial. */
@@ -213,15 +238,16 @@ export class Endpoint implements AsyncDisposable {
   /** Counters of the engine. */
   stats(): EndpointStats {
     this.#throwUnlessOpen();
-    return this.#engine.stats();
+    return callEngine(() => this.#engine.stats());
   }
 
   /**
    * Dials a peer: a ticket, an {@link EndpointAddr}, or whatever else says its id and addresses. All addresses are tried
    * at once and the first that answers is used. `alpn` is the protocol to speak, or several, the most wanted first.
    *
-   * Rejects with `IdentityError` for a malformed target before anything is sent, and with {@link EndpointError}:
-   * "no-address", "dial-timeout", "wrong-key", "refused", "alpn-mismatch", "endpoint-closed".
+   * Rejects with `IdentityError` for a malformed target before anything is sent, with RangeError for options that cannot
+   * be, and with {@link EndpointError}: "no-address", "dial-timeout", "wrong-key", "refused", "alpn-mismatch",
+   * "endpoint-closed", "engine-failed".
    */
   async connect(
     target: Target,
@@ -229,54 +255,44 @@ export class Endpoint implements AsyncDisposable {
     options: ConnectOptions = {},
   ): Promise<Connection> {
     const { signal, timeoutMs = 10_000 } = options;
+    if (!(timeoutMs > 0)) {
+      throw new RangeError(`invalid timeoutMs: ${timeoutMs} is not above 0`);
+    }
     const addr = parseTarget(target);
-    const alpns = typeof alpn === "string" ? [alpn] : alpn;
     signal?.throwIfAborted();
     this.#throwUnlessOpen();
-    const addresses = addr.ipAddrs;
-    const first = addresses[0];
+    const addresses = dialableAddresses(addr.ipAddrs);
+    const [first] = addresses;
     if (first === undefined) {
       throw new EndpointError(
         "no-address",
-        `cannot connect to ${addr.id.short}: no address of it is known`,
+        `cannot connect to ${addr.id.short}: no address of it ${addr.ipAddrs.length === 0 ? "is known" : "can be dialed"}`,
       );
     }
     const remote = addresses.length === 1 ? first : this.#mixed.add(addresses);
-    const outcome = deferred<Connection>();
-    const handler = this.#handshake(
-      (id, chosen) => this.#adopt(connection, id, chosen, outcome.resolve),
-      (cause) =>
-        outcome.reject(
-          dialFailed(cause, addr.id.short, addresses.map(formatSocketAddress).join(", ")),
-        ),
+    const where = addresses.map(formatSocketAddress).join(", ");
+    const transport = { ...this.#transport, ...options.transport };
+    const dial = new Dial<Connection>(this.#platform, (cause) =>
+      dialFailed(cause, addr.id.short, where),
     );
-    const connection = this.#engine.connect({
-      remote,
-      remotePublicKey: addr.id.bytes,
-      alpns,
-      handler,
-      ...(options.transport === undefined ? {} : { transport: options.transport }),
-    });
-    const giveUp = (error: unknown): void => {
-      outcome.reject(error);
-      connection.close(closeCode.none, "");
-    };
-    const timer: Timer = this.#platform.setTimer(timeoutMs, () =>
-      giveUp(
-        dialFailed(
-          { type: "timeout", handshaking: true },
-          addr.id.short,
-          addresses.map(formatSocketAddress).join(", "),
-        ),
-      ),
-    );
-    const aborted = (): void => giveUp(signal?.reason);
-    signal?.addEventListener("abort", aborted, { once: true });
+    this.#dials.add(dial);
     try {
-      return await (options.hold === false ? outcome.promise : this.#hold.during(outcome.promise));
+      const engine = callEngine(() =>
+        this.#engine.connect({
+          remote,
+          remotePublicKey: addr.id.bytes,
+          alpns: typeof alpn === "string" ? [alpn] : alpn,
+          transport,
+          handler: this.#handshake(
+            (id, chosen) => dial.connected(this.#adopt(engine, id, chosen, transport)),
+            (cause) => dial.end(cause),
+          ),
+        }),
+      );
+      const connected = dial.run(engine, { signal, timeoutMs });
+      return await (options.hold === false ? connected : this.#hold.during(connected));
     } finally {
-      this.#platform.clearTimer(timer);
-      signal?.removeEventListener("abort", aborted);
+      this.#dials.delete(dial);
       this.#mixed.remove(remote);
     }
   }
@@ -291,7 +307,7 @@ export class Endpoint implements AsyncDisposable {
 
   /**
    * Gives incoming connections of `alpn` to `handler` from now on; the returned function ends that. Routers call this.
-   * Throws when the protocol is taken. @internal
+   * Throws TypeError when the protocol is taken, RangeError when no ALPN can be like it. @internal
    */
   handle(alpn: string, handler: ProtocolHandler): () => void {
     this.#throwUnlessOpen();
@@ -300,12 +316,12 @@ export class Endpoint implements AsyncDisposable {
         `protocol ${JSON.stringify(alpn)} has a handler already on this endpoint`,
       );
     }
+    callEngine(() => this.#engine.setAlpns([...this.#handlers.keys(), alpn, ...this.#acceptAlpns]));
     this.#handlers.set(alpn, handler);
-    this.#updateAlpns();
     return () => {
       if (this.#handlers.get(alpn) === handler) {
         this.#handlers.delete(alpn);
-        this.#updateAlpns();
+        this.#withdrawAlpn();
       }
     };
   }
@@ -320,21 +336,60 @@ export class Endpoint implements AsyncDisposable {
     return this.#platform;
   }
 
-  /** Tells the user of an error that belongs to nobody's call. @internal */
+  /** Tells the user of an error that belongs to nobody's call. Never throws. @internal */
   report(error: unknown): void {
-    this.#onError(error);
+    try {
+      this.#onError(error);
+    } catch (thrown) {
+      warn(thrown);
+    }
   }
 
   /**
-   * Closes all connections, gracefully within `timeoutMs` (default 3000), and then the sockets. Nothing of the endpoint
-   * keeps the process alive afterwards. Idempotent.
+   * Ends dials that are under way with "endpoint-closed", closes all connections, gracefully within `timeoutMs` (default
+   * 3000; see {@link Connection.close}), and then the sockets. Incoming connections are refused meanwhile. Nothing of the
+   * endpoint keeps the process alive afterwards. Never rejects. Called again, it can make the time shorter.
    */
-  async close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    if (this.#state !== "open") {
-      return this.closed;
+  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    if (this.#state === "open") {
+      this.#state = "closing";
+      void this.#close(options.timeoutMs ?? 3_000);
+    } else if (options.timeoutMs !== undefined) {
+      for (const connection of this.#connections) {
+        void connection.close(options);
+      }
     }
-    this.#state = "closing";
+    return this.closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
     const release = this.#hold.take();
+    try {
+      await this.#closeConnections(timeoutMs);
+    } catch (error) {
+      // The engine is broken, and has not said so yet. Nothing can be sent any more.
+      this.#fail(endpointErrorOf(error));
+    }
+    try {
+      this.#state = "closed";
+      this.#engine.destroy();
+      await this.#socket.close();
+    } catch (error) {
+      this.report(error);
+    } finally {
+      release();
+      this.#closed.resolve();
+    }
+  }
+
+  async #closeConnections(timeoutMs: number): Promise<void> {
+    for (const dial of this.#dials) {
+      this.#failure === undefined ? dial.end(closedHere) : dial.giveUp(this.#failure);
+    }
     this.#pending.end();
     for (
       let waiting = this.#pending.take();
@@ -343,23 +398,23 @@ export class Endpoint implements AsyncDisposable {
     ) {
       void waiting.close({ timeoutMs: 0 });
     }
-    await Promise.all([...this.#connections].map((connection) => connection.close(options)));
+    if (this.#failure === undefined) {
+      this.#engine.setAlpns([]);
+    }
+    await Promise.allSettled(
+      [...this.#connections].map((connection) => connection.close({ timeoutMs })),
+    );
     await this.#drained();
-    this.#destroy();
-    await this.#socket.close();
-    release();
-    this.#closed.resolve();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 
   /** CONNECTION_CLOSE may be lost: the engine answers stragglers with another one for a few round trips. */
   async #drained(): Promise<void> {
     const deadline = this.#platform.now() + drainTimeoutMs;
-    this.#engine.flush();
-    while (this.#engine.stats().connections > 0 && this.#platform.now() < deadline) {
+    while (this.#failure === undefined) {
+      this.#engine.flush();
+      if (this.#engine.stats().connections === 0 || this.#platform.now() >= deadline) {
+        return;
+      }
       const tick = deferred<void>();
       this.#platform.setTimer(drainPollMs, tick.resolve);
       await tick.promise;
@@ -403,41 +458,48 @@ export class Endpoint implements AsyncDisposable {
     engine: EngineConnection,
     remoteId: EndpointId,
     alpn: string,
-    deliver: (connection: Connection) => void,
-  ): void {
+    transport: TransportOptions,
+  ): Connection {
     const connection = new Connection(
       engine,
       { remoteId, alpn },
-      { platform: this.#platform, hold: this.#hold },
+      {
+        platform: this.#platform,
+        hold: this.#hold,
+        datagramReceiveBuffer: transport.datagramReceiveBuffer,
+      },
     );
     this.#connections.add(connection);
     void connection.closed.then(() => this.#connections.delete(connection));
-    deliver(connection);
+    return connection;
   }
 
   #incoming(engine: EngineConnection, id: EndpointId, alpn: string): void {
-    this.#adopt(engine, id, alpn, (connection) => {
-      const refuse = (code: bigint, reason: string): void =>
-        void connection.close({ code, reason, timeoutMs: 0 });
-      const timer = this.#platform.setTimer(authorizeTimeoutMs, () =>
-        refuse(closeCode.notAuthorized, "not authorized"),
-      );
-      void this.#isAuthorized({ id, alpn, remoteAddress: connection.remoteAddress }).then(
-        (authorized) => {
-          this.#platform.clearTimer(timer);
-          if (connection.closeCause !== undefined) {
-            return;
-          }
-          if (!authorized) {
-            refuse(closeCode.notAuthorized, "not authorized");
-          } else if (this.#state !== "open") {
-            refuse(closeCode.none, "closing");
-          } else {
-            this.#dispatch(connection, refuse);
-          }
-        },
-      );
-    });
+    if (this.#state !== "open") {
+      engine.close(closeCode.none, "closing");
+      return;
+    }
+    const connection = this.#adopt(engine, id, alpn, this.#transport);
+    const refuse = (code: bigint, reason: string): void =>
+      void connection.close({ code, reason, timeoutMs: 0 });
+    const timer = this.#platform.setTimer(authorizeTimeoutMs, () =>
+      refuse(closeCode.notAuthorized, "not authorized"),
+    );
+    void this.#isAuthorized({ id, alpn, remoteAddress: connection.remoteAddress }).then(
+      (authorized) => {
+        this.#platform.clearTimer(timer);
+        if (connection.closeCause !== undefined) {
+          return;
+        }
+        if (!authorized) {
+          refuse(closeCode.notAuthorized, "not authorized");
+        } else if (this.#state !== "open") {
+          refuse(closeCode.none, "closing");
+        } else {
+          this.#dispatch(connection, refuse);
+        }
+      },
+    );
   }
 
   async #isAuthorized(peer: IncomingPeer): Promise<boolean> {
@@ -466,24 +528,24 @@ export class Endpoint implements AsyncDisposable {
     }
   }
 
-  #updateAlpns(): void {
-    if (this.#state !== "closed") {
+  #withdrawAlpn(): void {
+    if (this.#state !== "open" || this.#failure !== undefined) {
+      return;
+    }
+    try {
       this.#engine.setAlpns([...this.#handlers.keys(), ...this.#acceptAlpns]);
+    } catch (error) {
+      this.#fail(endpointErrorOf(error));
     }
   }
 
   /** The engine or the socket is gone; the engine has closed its connections already, or will find no network. */
-  #fail(error: EndpointError): void {
-    if (this.#state === "open") {
+  #fail(error: unknown): void {
+    if (this.#state !== "closed" && this.#failure === undefined) {
       this.#failure = error;
       this.report(error);
       void this.close({ timeoutMs: 0 });
     }
-  }
-
-  #destroy(): void {
-    this.#state = "closed";
-    this.#engine.destroy();
   }
 
   #throwUnlessOpen(): void {
@@ -505,6 +567,20 @@ function refuseStream(stream: { stop(code: bigint): void; reset(code: bigint): v
   stream.stop(closeCode.internalError);
   stream.reset(closeCode.internalError);
 }
+
+/** From the platform's randomness, so that one seed makes one run of a simulated world. */
+function freshKey(platform: Platform): SecretKey {
+  const seed = new Uint8Array(secretKeyLength);
+  platform.randomFill(seed);
+  return SecretKey.fromBytes(seed);
+}
+
+const closedHere: CloseCause = {
+  type: "application",
+  origin: "local",
+  code: closeCode.none,
+  reason: "",
+};
 
 function warn(error: unknown): void {
   process.emitWarning(error instanceof Error ? error : String(error), "ConnectQuicWarning");

@@ -76,6 +76,7 @@ class Protocol implements ProtocolHandler {
   async close(endpoint: Endpoint, options: { readonly timeoutMs?: number }): Promise<void> {
     this.unregister();
     const { timeoutMs = 3_000 } = options;
+    const until = endpoint.platform.now() + timeoutMs;
     const timeUp = deferred<void>();
     const timer = endpoint.platform.setTimer(timeoutMs, timeUp.resolve);
     try {
@@ -85,10 +86,10 @@ class Protocol implements ProtocolHandler {
     } finally {
       endpoint.platform.clearTimer(timer);
     }
-    const left = [...this.#connections];
+    const leftMs = Math.max(0, until - endpoint.platform.now());
     await Promise.all(
-      left.map((connection) =>
-        connection.close({ code: closeCode.none, reason: "closing", ...options }),
+      [...this.#connections].map((connection) =>
+        connection.close({ code: closeCode.none, reason: "closing", timeoutMs: leftMs }),
       ),
     );
   }

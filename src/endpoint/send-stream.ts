@@ -1,6 +1,7 @@
 import { type Deferred, deferred } from "../base/deferred.ts";
 import { Signal } from "../base/signal.ts";
-import type { EngineStream } from "../engine/engine.ts";
+import { EngineError, type EngineStream } from "../engine/engine.ts";
+import { endpointErrorOf } from "./call-engine.ts";
 import { EndpointError } from "./endpoint-error.ts";
 import type { ProcessHold } from "./process-hold.ts";
 
@@ -51,12 +52,27 @@ export class SendStream {
       if (this.#state.type === "failed") {
         throw this.#state.error;
       }
-      rest = rest.subarray(this.#stream.write(rest));
+      try {
+        rest = rest.subarray(this.#stream.write(rest));
+      } catch (error) {
+        throw await this.#writeError(error);
+      }
       if (rest.length === 0) {
         return;
       }
       await this.#hold.during(this.#writable.wait({ signal }));
     }
+  }
+
+  /** An engine may know of STOP_SENDING, or of the connection's end, before it has told us: wait for the news. */
+  async #writeError(error: unknown): Promise<unknown> {
+    if (
+      error instanceof EngineError &&
+      (error.code === "stream-ended" || error.code === "closed")
+    ) {
+      await this.#hold.during(this.#stopped.promise);
+    }
+    return this.#state.type === "failed" ? this.#state.error : endpointErrorOf(error);
   }
 
   /**
@@ -120,8 +136,8 @@ export class SendStream {
 
   /** @internal */
   handleStopped(code: bigint): void {
-    this.#stopped.resolve(code);
     this.#fail(stoppedError(code));
+    this.#stopped.resolve(code);
   }
 
   /** @internal */
@@ -133,8 +149,8 @@ export class SendStream {
 
   /** @internal */
   handleConnectionClosed(error: EndpointError): void {
-    this.#stopped.resolve(undefined);
     this.#fail(error);
+    this.#stopped.resolve(undefined);
   }
 
   #fail(error: EndpointError): void {

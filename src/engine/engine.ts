@@ -2,7 +2,8 @@
 //
 // Push-based: an engine calls handlers, because a promise or an iterator per chunk costs more than the packet that
 // brought it. Handlers run inside the engine's turn of the event loop, never inside a call into the engine made by the
-// same owner; they may call back into the engine freely. All that they cause leaves in one flush at the end of the turn.
+// same owner, `destroy` excepted; they may call back into the engine freely. All that they cause leaves in one flush at
+// the end of the turn.
 //
 // Application error codes are bigint: the wire carries 62 bits, and an unknown code must not lose any.
 // Stream ids are numbers: a connection cannot open 2^53 streams.
@@ -44,7 +45,10 @@ export interface TransportOptions {
   readonly receiveWindow: number;
   /** Bytes that we accept from writers before the peer has acknowledged them, on all streams together. */
   readonly sendWindow: number;
-  /** Bytes of received QUIC datagrams kept for a reader that is late; the oldest go first. 0 refuses datagrams. */
+  /**
+   * Bytes of received QUIC datagrams kept for a reader that is late, where each counts for 64 more than it carries; the
+   * oldest go first. 0 refuses datagrams.
+   */
   readonly datagramReceiveBuffer: number;
   /** Bytes of QUIC datagrams kept for sending; the oldest go first. */
   readonly datagramSendBuffer: number;
@@ -110,7 +114,8 @@ export interface EngineOptions {
   readonly platform: Platform;
   /**
    * Puts bytes on the network. `bytes` is borrowed for the time of the call. When it is longer than `segmentSize` it
-   * holds several datagrams of that size, the last one possibly shorter. Must not throw and must not call the engine.
+   * holds several datagrams of that size, the last one possibly shorter. Must not throw. Of the engine it may call
+   * `receive` alone, as a network within the process does.
    */
   readonly transmit: (to: SocketAddress, bytes: Uint8Array, segmentSize: number) => void;
   readonly handler: EndpointHandler;
@@ -164,8 +169,8 @@ export interface EngineEndpoint {
   flush(): void;
   stats(): EndpointStats;
   /**
-   * Frees everything at once. Close connections first: those left get no CONNECTION_CLOSE and no more events.
-   * Idempotent; every other call afterwards throws.
+   * Frees everything at once. Close connections first: the peers of those left get no CONNECTION_CLOSE. Their handlers
+   * are told that they are closed, within this call. Idempotent; every other call afterwards throws.
    */
   destroy(): void;
 }
@@ -291,6 +296,11 @@ export type ReceiveState = "open" | "finished" | "reset" | "stopped" | "none";
 export interface StreamHandler {
   /** There is data to read, or `receiveState` has changed. Called again only after `read` has returned undefined. */
   readable(): void;
+  /**
+   * The peer gave up (RESET_STREAM) while data waited to be read. That data is lost, and `receiveState` is "reset".
+   * Only called where `readable` is not, because the reader is behind.
+   */
+  resetUnread?(code: bigint): void;
   /** After `write` took less than it was given: there is room again. */
   writable(): void;
   /** The peer asked us to stop sending (STOP_SENDING). The sending half is over. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { Socket } from "node:dgram";
+import { type TestContext, test } from "node:test";
 import { AsyncQueue } from "../base/async-queue.ts";
 import { parseSocketAddress, type SocketAddress } from "../base/socket-address.ts";
 import type { DatagramSocket } from "./datagram-socket.ts";
@@ -60,6 +61,67 @@ test("bindUdp rejects when an address is taken and frees what it had bound", asy
     code: "EADDRINUSE",
   });
   await a.socket.close();
+});
+
+/** The system's sockets, as they are bound from here on. */
+function watchSockets(context: TestContext, bound = (_socket: Socket): void => {}): Socket[] {
+  const sockets: Socket[] = [];
+  const { bind: original } = Socket.prototype;
+  const watching = function (this: Socket, ...values: Parameters<typeof original>): Socket {
+    sockets.push(this);
+    bound(this);
+    return original.apply(this, values);
+  };
+  context.mock.method(Socket.prototype, "bind", watching as typeof original);
+  return sockets;
+}
+
+test("a UDP socket neither sends to port 0 nor hears of datagrams from it", async (context) => {
+  const sockets = watchSockets(context);
+  const { socket, received } = await bind("127.0.0.1:0");
+  socket.send(parseSocketAddress("127.0.0.1:0"), Uint8Array.of(1), 1);
+  sockets[0]?.emit("message", Buffer.of(1), { family: "IPv4", address: "127.0.0.1", port: 0 });
+  assert.equal(received.size, 0);
+  sockets[0]?.emit("message", Buffer.of(1), { family: "IPv4", address: "127.0.0.1", port: 9 });
+  assert.equal(received.size, 1);
+  await socket.close();
+});
+
+test("an error of a UDP socket reaches the handler also while others are still to be bound", async (context) => {
+  const sockets = watchSockets(context, (socket) => {
+    const [first] = sockets;
+    if (socket !== first) {
+      first?.emit("error", new Error("the interface is gone"));
+    }
+  });
+  const errors: Error[] = [];
+  const socket = await bindUdp([parseSocketAddress("127.0.0.1:0"), parseSocketAddress("[::1]:0")], {
+    datagram: () => {},
+    failed: (error) => errors.push(error),
+  });
+  sockets[0]?.emit("error", new Error("still gone"));
+  assert.equal(errors.shift()?.message, "the interface is gone");
+  assert.equal(errors.pop()?.message, "still gone");
+  await socket.close();
+});
+
+test("a peer with a link-local address is answered on the interface where it was heard", async (context) => {
+  const sockets = watchSockets(context);
+  const { socket, received } = await bind("127.0.0.1:0", "[::1]:0");
+  const ipv6 = sockets.at(-1);
+  if (socket.localAddresses.length === 1 || ipv6 === undefined) {
+    await socket.close();
+    context.skip("this machine has no IPv6");
+    return;
+  }
+  const info = { family: "IPv6", address: "fe80::1%eth7", port: 9 };
+  ipv6.emit("message", Buffer.of(1), info);
+  const from = (await received.next())?.from;
+  assert.deepEqual(from, { family: 6, host: "fe80::1", port: 9 });
+  const send = context.mock.method(ipv6, "send", () => {});
+  socket.send(from, Uint8Array.of(1), 1);
+  assert.deepEqual(send.mock.calls[0]?.arguments.slice(3, 5), [9, "fe80::1%eth7"]);
+  await socket.close();
 });
 
 test("a closed UDP socket swallows what is sent and closes again", async () => {

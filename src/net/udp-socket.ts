@@ -1,6 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
 import type { BindSocket, DatagramSocket, DatagramSocketHandler } from "./datagram-socket.ts";
+import { LinkLocalScopes } from "./link-local-scopes.ts";
 
 /** Asked of the kernel, which may grant less: a turn of the event loop must not overflow it. Bytes. */
 const kernelBuffer = 4 << 20;
@@ -19,7 +20,7 @@ export const bindUdp: BindSocket = async (addresses, handler) => {
     for (const address of addresses) {
       const optional = address.family === 6 && bound.some((other) => other.address.family === 4);
       const samePort = address.port === 0 ? bound[0]?.address.port : undefined;
-      const socket = await bindFirst(address, samePort, optional);
+      const socket = await bindFirst(address, { samePort, optional, handler });
       if (socket !== undefined) {
         bound.push(socket);
       }
@@ -36,20 +37,27 @@ interface Bound {
   readonly address: SocketAddress;
 }
 
+interface BindOptions {
+  /** Tried first. */
+  readonly samePort: number | undefined;
+  /** False: failing is an error. */
+  readonly optional: boolean;
+  readonly handler: DatagramSocketHandler;
+}
+
 async function bindFirst(
   address: SocketAddress,
-  wantedPort: number | undefined,
-  optional: boolean,
+  { samePort, optional, handler }: BindOptions,
 ): Promise<Bound | undefined> {
-  if (wantedPort !== undefined) {
+  if (samePort !== undefined) {
     try {
-      return await bindOne({ ...address, port: wantedPort });
+      return await bindOne({ ...address, port: samePort }, handler);
     } catch {
       // Taken by another program in this family; any other port will do.
     }
   }
   try {
-    return await bindOne(address);
+    return await bindOne(address, handler);
   } catch (error) {
     if (optional) {
       return undefined;
@@ -58,7 +66,7 @@ async function bindFirst(
   }
 }
 
-function bindOne(address: SocketAddress): Promise<Bound> {
+function bindOne(address: SocketAddress, handler: DatagramSocketHandler): Promise<Bound> {
   return new Promise((resolve, reject) => {
     const socket = createSocket({
       type: address.family === 4 ? "udp4" : "udp6",
@@ -74,6 +82,8 @@ function bindOne(address: SocketAddress): Promise<Bound> {
     };
     socket.once("error", failed);
     socket.bind({ address: address.host, port: address.port, exclusive: true }, () => {
+      // Without a listener from here on, an error would end the process.
+      socket.on("error", (error) => handler.failed(error));
       socket.off("error", failed);
       socket.unref();
       resolve({ socket, address: socketAddress(address.host, socket.address().port) });
@@ -86,6 +96,7 @@ class UdpSocket implements DatagramSocket {
   readonly #ipv4: Socket | undefined;
   readonly #ipv6: Socket | undefined;
   readonly #all: readonly Socket[];
+  readonly #scopes = new LinkLocalScopes();
   #closing: Promise<void> | undefined;
 
   constructor(bound: readonly Bound[], handler: DatagramSocketHandler) {
@@ -94,22 +105,27 @@ class UdpSocket implements DatagramSocket {
     this.#ipv4 = bound.find(({ address }) => address.family === 4)?.socket;
     this.#ipv6 = bound.find(({ address }) => address.family === 6)?.socket;
     for (const { socket } of bound) {
-      const senders = new RememberedSenders();
-      socket.on("message", (bytes, info) => handler.datagram(senders.get(info), bytes));
-      socket.on("error", (error) => handler.failed(error));
+      const senders = new RememberedSenders(this.#scopes);
+      socket.on("message", (bytes, info) => {
+        // Nobody can be answered there, and no honest sender is.
+        if (info.port !== 0) {
+          handler.datagram(senders.get(info), bytes);
+        }
+      });
     }
   }
 
   send(to: SocketAddress, bytes: Uint8Array, segmentSize: number): void {
     const socket = to.family === 4 ? this.#ipv4 : this.#ipv6;
-    if (socket === undefined || this.#closing !== undefined) {
+    if (socket === undefined || this.#closing !== undefined || to.port === 0) {
       return;
     }
+    const host = this.#scopes.hostOf(to);
     // The kernel may take a datagram after this call returns, so one copy of the whole batch it has to be.
     const copy = Buffer.from(bytes);
     for (let offset = 0; offset < copy.length; offset += segmentSize) {
       const length = Math.min(segmentSize, copy.length - offset);
-      socket.send(copy, offset, length, to.port, to.host, ignoreLoss);
+      socket.send(copy, offset, length, to.port, host, ignoreLoss);
     }
   }
 
@@ -130,7 +146,12 @@ class UdpSocket implements DatagramSocket {
 /** From what dgram tells of a sender to an address object, the same one each time. */
 class RememberedSenders {
   readonly #known = new Map<string, SocketAddress>();
+  readonly #scopes: LinkLocalScopes;
   #last: SocketAddress | undefined;
+
+  constructor(scopes: LinkLocalScopes) {
+    this.#scopes = scopes;
+  }
 
   get(info: RemoteInfo): SocketAddress {
     const last = this.#last;
@@ -146,6 +167,7 @@ class RememberedSenders {
       address = socketAddress(info.address.replace(/%.*$/, ""), info.port);
       this.#known.set(key, address);
     }
+    this.#scopes.learn(address, info.address);
     this.#last = address;
     return address;
   }

@@ -29,7 +29,9 @@ export class PeerChannel {
           ...options,
           hold: false,
         });
-        const { connection: engineConnection, start } = connection.handOver();
+        const { connection: engineConnection, start } = connection.handOver((grace) =>
+          session.shutdown(grace),
+        );
         const session = new Http3Connection(engineConnection, {
           role: "client",
           platform: endpoint.platform,

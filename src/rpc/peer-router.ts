@@ -168,7 +168,9 @@ class ServingRouter implements PeerRouter {
       platform,
       report: (error) => this.endpoint.report(error),
     });
-    const { connection: engineConnection, start } = connection.handOver();
+    const { connection: engineConnection, start } = connection.handOver((grace) =>
+      session.shutdown(grace),
+    );
     const session = new Http3Connection(engineConnection, {
       role: "server",
       platform,

@@ -77,12 +77,13 @@ impl TransportOptions {
             .datagram_send_buffer_size(self.datagram_send_buffer as usize)
             .initial_mtu(initial_mtu)
             .mtu_discovery_config(self.mtu_discovery(initial_mtu))
-            .congestion_controller_factory(self.congestion_controller(initial_mtu));
+            .congestion_controller_factory(self.congestion_controller(initial_mtu))
+            // Who dials several addresses at once learns from the answer which of them it is.
+            .server_handshake_migration(true);
         if self.multipath {
             config
                 .max_concurrent_multipath_paths(MAX_PATHS)
-                .max_remote_nat_traversal_addresses(MAX_NAT_TRAVERSAL_ADDRESSES)
-                .server_handshake_migration(true);
+                .max_remote_nat_traversal_addresses(MAX_NAT_TRAVERSAL_ADDRESSES);
         }
         config
     }

@@ -244,13 +244,21 @@ describe("noq connections, at their end", () => {
     pair.runFor(10_000);
     assert.equal(sent, 0);
     assert.throws(() => local.connection.openStream("bidirectional"), EngineError);
+    assert.equal(echo.closedWith?.type, "application");
     assert.deepEqual(pair.client.handlerErrors, []);
   });
 
-  it("say nothing and call nobody after destroy", () => {
+  it("are over with destroy, which tells this side alone, and can do nothing after it", () => {
     const pair = new EnginePair();
     const { local, remote } = pair.connect();
+    const other = pair.connect();
+    const stream = local.open();
+    stream.stream.write(Buffer.from("x"));
+    other.local.connection.close(7n, "before");
     pair.client.endpoint.destroy();
+    const cause = application("local", 0n, "the endpoint was destroyed");
+    assert.deepEqual([local.cause, stream.closedWith], [cause, cause]);
+    assert.deepEqual(other.local.cause, application("local", 7n, "before"));
     pair.client.endpoint.destroy();
     const isClosed = (error: unknown): boolean =>
       error instanceof EngineError && error.code === "closed";
@@ -261,7 +269,6 @@ describe("noq connections, at their end", () => {
     pair.client.endpoint.receive(pair.server.address, new Uint8Array(1_200));
     pair.run(() => remote.cause !== undefined);
     assert.deepEqual(remote.cause, { type: "timeout", handshaking: false });
-    assert.equal(local.cause, undefined);
   });
 });
 

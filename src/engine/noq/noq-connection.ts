@@ -15,7 +15,7 @@ import type { AddressBook } from "./address-book.ts";
 import { checkedCode } from "./code.ts";
 import { blocked, type Core, maxChunk, notFound } from "./core.ts";
 import { type EventBatch, eventKind } from "./events.ts";
-import { NoqStream, type StreamOwner } from "./noq-stream.ts";
+import { closedError, NoqStream, type StreamOwner } from "./noq-stream.ts";
 
 /** What a connection needs of its endpoint. */
 export interface ConnectionOwner {
@@ -57,8 +57,9 @@ export class NoqConnection implements EngineConnection, StreamOwner {
     this.#remote = remote ?? this.#activeRemote() ?? unknownAddress;
   }
 
+  /** Nothing can be done with it any more. True as well from a panic of the core on, though nobody has been told yet. */
   get isClosed(): boolean {
-    return this.#state === "closing" || this.#state === "closed";
+    return this.#state === "closing" || this.#state === "closed" || this.core.failure !== undefined;
   }
 
   get remoteAddress(): SocketAddress {
@@ -149,7 +150,7 @@ export class NoqConnection implements EngineConnection, StreamOwner {
   }
 
   stats(): ConnectionStats {
-    return this.#lastStats ?? this.#currentStats() ?? noStats;
+    return this.#lastStats ?? (this.isClosed ? undefined : this.#currentStats()) ?? noStats;
   }
 
   paths(): PathInfo[] {
@@ -246,13 +247,8 @@ export class NoqConnection implements EngineConnection, StreamOwner {
     run(() => this.handler.closed(cause));
   }
 
-  /** The endpoint is destroyed: nothing can be done any more, and nobody is told. */
-  abandon(): void {
-    this.#leave("closed");
-  }
-
   #leave(state: "closing" | "closed"): void {
-    if (!this.isClosed && this.core.failure === undefined) {
+    if (!this.isClosed) {
       this.#remote = this.#activeRemote() ?? this.#remote;
       this.#lastStats = this.#currentStats();
     }
@@ -294,7 +290,7 @@ export class NoqConnection implements EngineConnection, StreamOwner {
 
   #checkOpen(action: string): void {
     if (this.isClosed) {
-      throw new EngineError("closed", `cannot ${action}: the connection is closed`);
+      throw closedError(action, this.core);
     }
   }
 

@@ -4,7 +4,11 @@ import { describe, it } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { EnginePair, TestPeer } from "../../../test/support/engine-pair.ts";
-import { type RecordedStream, writeAll } from "../../../test/support/recorded-connection.ts";
+import {
+  ignore,
+  type RecordedStream,
+  writeAll,
+} from "../../../test/support/recorded-connection.ts";
 import type { VirtualNetworkOptions } from "../../testing/virtual-network.ts";
 import { type EngineEndpoint, EngineError } from "../engine.ts";
 import { NoqEndpoint } from "./noq-endpoint.ts";
@@ -285,6 +289,7 @@ describe("a noq endpoint whose core panics", () => {
     pair.runFor(100);
     assert.throws(() => panic(pair.client.endpoint), isEngineFailed);
     assert.throws(() => stream.stream.write(Buffer.from("x")), isEngineFailed);
+    assert.throws(() => local.connection.openStream("bidirectional"), isEngineFailed);
     assert.equal(local.cause, undefined, "handlers run in turns only");
     pair.runFor(1);
     for (const cause of [local.cause, other.local.cause, stream.closedWith]) {
@@ -300,6 +305,31 @@ describe("a noq endpoint whose core panics", () => {
     assert.equal(remote.cause, undefined);
     pair.run(() => remote.cause !== undefined);
     assert.deepEqual(remote.cause, { type: "timeout", handshaking: false });
+  });
+
+  it("lets what needs no answer pass until its handlers have heard of it", () => {
+    const pair = new EnginePair({}, { behaviour: ignore });
+    const { local } = pair.connect();
+    const stream = local.open();
+    const other = local.open();
+    stream.stream.write(Buffer.from("x"));
+    pair.runFor(100);
+    assert.throws(() => panic(pair.client.endpoint), isEngineFailed);
+    other.stream.finish();
+    stream.stream.reset(1n);
+    stream.stream.stop(1n);
+    stream.stream.setPriority(1);
+    assert.equal(stream.stream.read(), undefined);
+    local.connection.ping();
+    local.connection.setKeepAlive(1);
+    assert.deepEqual(local.connection.paths(), []);
+    assert.equal(local.connection.stats().bytesSent, 0);
+    assert.equal(local.connection.maxDatagramSize, undefined);
+    assert.deepEqual(local.connection.remoteAddress, pair.server.address);
+    local.connection.close(1n, "");
+    pair.runFor(1);
+    assert.equal(local.cause?.type, "engine-failed");
+    assert.equal(other.closedWith?.type, "engine-failed");
   });
 
   it("tells so also when it happens inside of a handler, which may catch what it likes", () => {

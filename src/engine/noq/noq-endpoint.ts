@@ -28,6 +28,13 @@ const transmitHeader = 32;
 const generationUnit = 2 ** 24;
 /** For a connection that is gone although the core has not said why, which it always does. */
 const lostCause: CloseCause = { type: "transport", origin: "local", code: 1n, reason: "" };
+/** For a connection that was open when its endpoint was destroyed. */
+const destroyedCause: CloseCause = {
+  type: "application",
+  origin: "local",
+  code: 0n,
+  reason: "the endpoint was destroyed",
+};
 /** Application code with which a connection is closed whose handler has thrown. */
 const handlerErrorCode = 1n;
 
@@ -132,10 +139,7 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
     if (this.#state !== "destroyed") {
       this.#state = "destroyed";
       this.#disarm();
-      for (const connection of this.#connections.values()) {
-        connection.abandon();
-      }
-      this.#connections.clear();
+      this.#endConnections(destroyedCause);
       this.#closing = [];
     }
   }
@@ -289,7 +293,7 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
       let offset = core.call.transmits_pointer();
       const end = offset + length;
       while (offset < end) {
-        // Asked for again each time: `transmit` may have brought a datagram in, and the inbox made memory grow.
+        // Asked for again each time: `transmit` may have called `receive`, and the inbox made memory grow.
         const { bytes, view } = core;
         const segmentSize = view.getUint32(offset + 20, true);
         const start = offset + transmitHeader;
@@ -381,12 +385,15 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
   #fail(error: EngineError): void {
     this.#state = "failed";
     this.#disarm();
-    const cause: CloseCause = { type: "engine-failed", reason: error.message };
+    this.#endConnections({ type: "engine-failed", reason: error.message });
+    this.#run(() => this.#options.handler.failed(error));
+  }
+
+  #endConnections(cause: CloseCause): void {
     for (const connection of this.#connections.values()) {
       connection.finish(connection.ownCause ?? cause, this.#run);
     }
     this.#connections.clear();
-    this.#run(() => this.#options.handler.failed(error));
   }
 
   /** A method, because a handler may have changed the state since the compiler last looked. */

@@ -21,6 +21,7 @@ import {
 export interface StreamOwner {
   readonly core: Core;
   readonly handle: number;
+  /** The connection is over, or the core has failed: nothing can be done any more. */
   readonly isClosed: boolean;
   /** Has what was done here leave at the end of the turn. */
   schedule(): void;
@@ -69,7 +70,7 @@ export class NoqStream implements EngineStream {
 
   write(bytes: Uint8Array, fin = false): number {
     if (this.#owner.isClosed) {
-      throw new EngineError("closed", "cannot write: the connection is closed");
+      throw closedError("write", this.#owner.core);
     }
     if (this.#sendState !== "open") {
       throw new EngineError("stream-ended", "cannot write: the sending half is over");
@@ -125,10 +126,10 @@ export class NoqStream implements EngineStream {
   }
 
   read(maxBytes: number = maxChunk): Uint8Array | undefined {
-    if (this.#receiveState !== "open") {
+    const { core, handle } = this.#owner;
+    if (this.#receiveState !== "open" || core.failure !== undefined) {
       return undefined;
     }
-    const { core, handle } = this.#owner;
     const limit = Math.min(Math.max(Math.floor(maxBytes), 1), maxChunk);
     const length = core.call.stream_read(handle, this.id, limit);
     const state = core.view.getUint32(core.scratch, true);
@@ -151,9 +152,24 @@ export class NoqStream implements EngineStream {
   }
 
   onReadable(): void {
-    if (this.#awaitsReadable && this.#receiveState === "open") {
+    if (this.#receiveState !== "open") {
+      return;
+    }
+    if (this.#awaitsReadable) {
       this.#awaitsReadable = false;
       this.handler.readable();
+    } else {
+      this.#lookForReset();
+    }
+  }
+
+  /** Reads nothing, which takes nothing away: a reset has thrown away what there was. */
+  #lookForReset(): void {
+    const { core, handle } = this.#owner;
+    core.call.stream_read(handle, this.id, 0);
+    this.#onReadEnd(core.view.getUint32(core.scratch, true));
+    if (this.#resetCode !== undefined) {
+      this.handler.resetUnread?.(this.#resetCode);
     }
   }
 
@@ -215,6 +231,11 @@ export class NoqStream implements EngineStream {
       this.#owner.release(this);
     }
   }
+}
+
+/** Why nothing can be done with a connection that is over. */
+export function closedError(action: string, core: Core): EngineError {
+  return core.failure ?? new EngineError("closed", `cannot ${action}: the connection is closed`);
 }
 
 const unhandled: StreamHandler = {

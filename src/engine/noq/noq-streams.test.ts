@@ -39,6 +39,46 @@ describe("noq streams", () => {
     assert.equal(down.stream.receiveState, "none");
   });
 
+  it("tell a reader that is behind of a reset, and take nothing away from one that is not reset", () => {
+    const pair = new EnginePair({}, { behaviour: ignore });
+    const { local, remote } = pair.connect();
+    const [given, kept] = [local.open(), local.open()];
+    given.stream.write(Buffer.from("lost"));
+    kept.stream.write(Buffer.from("first, "));
+    pair.run(() => remote.streams.length === 2);
+    const [lost, whole] = remote.streams;
+    assert(lost !== undefined && whole !== undefined);
+    const codes: bigint[] = [];
+    for (const recorded of remote.streams) {
+      Object.assign(recorded, { resetUnread: (code: bigint) => codes.push(code) });
+    }
+    given.stream.reset(largeCode);
+    kept.stream.write(Buffer.from("second"), true);
+    pair.runFor(1_000);
+    assert.deepEqual(codes, [largeCode]);
+    assert.equal(lost.stream.receiveState, "reset");
+    assert.equal(lost.stream.resetCode, largeCode);
+    assert.equal(lost.stream.read(), undefined);
+    assert.equal(whole.stream.receiveState, "open");
+    whole.drain();
+    assert.equal(whole.text, "first, second");
+    assert.equal(whole.stream.receiveState, "finished");
+  });
+
+  it("end for a reader that has read all, and was not told so, when the FIN comes", () => {
+    const pair = new EnginePair({}, { behaviour: ignore });
+    const { local, remote } = pair.connect();
+    const stream = local.open();
+    stream.stream.write(Buffer.from("all"));
+    pair.run(() => remote.streams.length === 1);
+    const received = remote.streams[0]?.stream;
+    assert.equal(Buffer.from(received?.read() ?? []).toString(), "all");
+    stream.stream.finish();
+    pair.runFor(1_000);
+    assert.equal(received?.read(), undefined);
+    assert.equal(received?.receiveState, "finished");
+  });
+
   it("have the ids and directions of RFC 9000 §2.1", () => {
     const pair = new EnginePair();
     const { local, remote } = pair.connect();
