@@ -36,8 +36,15 @@ export async function digest(
   source: AsyncIterable<Uint8Array>,
 ): Promise<Uint8Array> {
   const { send, receive } = await connection.openBi();
-  for await (const bytes of source) {
-    await send.write(bytes);
+  try {
+    for await (const bytes of source) {
+      await send.write(bytes);
+    }
+  } catch (error) {
+    // Without an end or a reset the other side would wait for more.
+    send.reset();
+    receive.stop();
+    throw error;
   }
   const [answer] = await Promise.all([receive.readExact(32), send.finish()]);
   return answer;

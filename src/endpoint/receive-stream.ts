@@ -3,12 +3,18 @@ import type { EngineStream } from "../engine/engine.ts";
 import { EndpointError } from "./endpoint-error.ts";
 import type { ProcessHold } from "./process-hold.ts";
 
-/** The receiving half of a stream. What is not read stays with the connection and stops the sender. */
+/**
+ * The receiving half of a stream. What is not read stays with the connection and stops the sender. When the connection
+ * ends, what had arrived before can still be read, unless this side closed it.
+ */
 export class ReceiveStream implements AsyncIterable<Uint8Array> {
   readonly #stream: EngineStream;
   readonly #hold: ProcessHold;
   readonly #readable = new Signal();
   #lost: EndpointError | undefined;
+  /** What the engine still had when the connection ended, at most a receive window. */
+  #rest: Uint8Array[] = [];
+  #restDropped = false;
   #web: ReadableStream<Uint8Array> | undefined;
 
   /** @internal */
@@ -24,7 +30,7 @@ export class ReceiveStream implements AsyncIterable<Uint8Array> {
 
   /**
    * The next bytes, as many as are there up to `maxBytes` (default 64 KiB); undefined at the end. Rejects with
-   * {@link EndpointError} "stream-reset" when the peer gave up.
+   * {@link EndpointError} "stream-reset" when the peer gave up, and with how the connection ended, after what had arrived.
    */
   async read(options?: {
     readonly maxBytes?: number;
@@ -32,15 +38,15 @@ export class ReceiveStream implements AsyncIterable<Uint8Array> {
   }): Promise<Uint8Array | undefined> {
     options?.signal?.throwIfAborted();
     for (;;) {
-      if (this.#lost !== undefined) {
-        throw this.#lost;
-      }
-      const bytes = this.#stream.read(options?.maxBytes);
+      const bytes = this.#next(options?.maxBytes);
       if (bytes !== undefined) {
         return bytes;
       }
-      switch (this.#stream.receiveState) {
+      switch (this.#restDropped ? "stopped" : this.#stream.receiveState) {
         case "open":
+          if (this.#lost !== undefined) {
+            throw this.#lost;
+          }
           await this.#hold.during(this.#readable.wait({ signal: options?.signal }));
           break;
         case "finished":
@@ -107,6 +113,8 @@ export class ReceiveStream implements AsyncIterable<Uint8Array> {
   /** Asks the peer to send no more and throws away what is there. Default code 0. */
   stop(code = 0n): void {
     this.#stream.stop(code);
+    this.#restDropped ||= this.#rest.length > 0;
+    this.#rest = [];
     this.#readable.notify();
   }
 
@@ -155,10 +163,34 @@ export class ReceiveStream implements AsyncIterable<Uint8Array> {
 
   /** @internal */
   handleConnectionClosed(error: EndpointError): void {
+    const { closeCause } = error;
+    if (closeCause?.type !== "application" || closeCause.origin === "peer") {
+      // The engine forgets the stream after this call.
+      const stream = this.#stream;
+      for (let bytes = stream.read(); bytes !== undefined; bytes = stream.read()) {
+        this.#rest.push(bytes);
+      }
+    }
     this.#lost = error;
     this.#readable.notify();
   }
+
+  #next(maxBytes: number | undefined): Uint8Array | undefined {
+    if (this.#lost === undefined) {
+      return this.#stream.read(maxBytes);
+    }
+    const first = this.#rest[0];
+    const length = Math.max(1, Math.floor(maxBytes ?? maxReadBytes));
+    if (first === undefined || first.length <= length) {
+      return this.#rest.shift();
+    }
+    this.#rest[0] = first.subarray(length);
+    return first.slice(0, length);
+  }
 }
+
+/** As the engine. */
+const maxReadBytes = 65_536;
 
 function concat(chunks: readonly Uint8Array[], length: number): Uint8Array {
   const out = new Uint8Array(length);

@@ -15,8 +15,12 @@ class FakeStream implements EngineStream {
   readonly chunks: Uint8Array[] = [];
   credit = 0;
   stopped = false;
+  failure: EngineError | undefined;
 
   write(bytes: Uint8Array, fin = false): number {
+    if (this.failure !== undefined) {
+      throw this.failure;
+    }
     if (this.stopped) {
       throw new EngineError("stream-ended", "the peer has stopped it");
     }
@@ -51,6 +55,7 @@ function start() {
     wasStopped: (code) => log.push(`stopped ${code}`),
     writable: () => log.push("writable"),
     acknowledged: () => log.push("acknowledged"),
+    lastCall: () => log.push("last call"),
   };
   const stream = new FakeStream();
   return { log, core, stream, port: new EngineStreamPort(stream, () => core) };
@@ -132,4 +137,39 @@ test("tells a reset also while nothing is read, and nothing after a stop of ours
   other.stream.handler.readable();
   assert.deepEqual(other.log, []);
   assert.equal(port.id, 4);
+});
+
+test("F8: when the connection ends, the core gets what had arrived, if it wants it then", () => {
+  const { log, core, stream, port } = start();
+  core.wantsBytes = false;
+  stream.chunks.push(Uint8Array.of(1), Uint8Array.of(2));
+  stream.handler.readable();
+  core.lastCall = () => {
+    log.push("last call");
+    core.wantsBytes = true;
+  };
+  stream.receiveState = "finished";
+  stream.handler.connectionClosed({ type: "reset" });
+  port.pull();
+  assert.deepEqual(log, ["last call", "receive 1", "receive 2", "finished"]);
+  assert.equal(port.write(Uint8Array.of(1), false), true, "nothing is sent any more");
+  const other = start();
+  other.core.wantsBytes = false;
+  other.stream.chunks.push(Uint8Array.of(1));
+  other.stream.handler.connectionClosed({ type: "reset" });
+  other.core.wantsBytes = true;
+  other.port.pull();
+  assert.deepEqual(other.log, ["last call"]);
+});
+
+test("an engine that fails or has ended takes all, other errors of it are bugs", () => {
+  for (const code of ["closed", "stream-ended", "engine-failed"] as const) {
+    const { stream, port } = start();
+    stream.failure = new EngineError(code, "test");
+    assert.equal(port.write(Uint8Array.of(1), false), true);
+    assert.equal(port.backlog, 0);
+  }
+  const { stream, port } = start();
+  stream.failure = new EngineError("invalid-options", "test");
+  assert.throws(() => port.write(Uint8Array.of(1), false), { code: "invalid-options" });
 });

@@ -1,4 +1,4 @@
-import type { EngineStream, StreamHandler } from "../engine/engine.ts";
+import type { EngineErrorCode, EngineStream, StreamHandler } from "../engine/engine.ts";
 import type { StreamCore, StreamPort } from "./stream-port.ts";
 
 /** Joins a stream of the engine with its core: reads when the core wants bytes, keeps what the engine does not take. */
@@ -108,8 +108,10 @@ export class EngineStreamPort implements StreamPort, StreamHandler {
     this.#core.acknowledged();
   }
 
-  /** The core hears of it from its connection. */
+  /** What had arrived was acknowledged, so the peer relies on it. The engine forgets it after this call. */
   connectionClosed(): void {
+    this.#core.lastCall();
+    this.readable();
     this.#readingOver = true;
     this.#endWriting();
   }
@@ -140,7 +142,7 @@ export class EngineStreamPort implements StreamPort, StreamHandler {
     try {
       return this.#stream.write(bytes, fin);
     } catch (error) {
-      if (error instanceof Error && error.name === "EngineError") {
+      if (isOver(error)) {
         this.#endWriting();
         return bytes.length;
       }
@@ -155,3 +157,16 @@ export class EngineStreamPort implements StreamPort, StreamHandler {
     this.#finWaiting = false;
   }
 }
+
+/** Whether the engine has thrown `error` because something is over, of which an event tells or will tell. */
+export function isOver(error: unknown): boolean {
+  return error instanceof Error && error.name === "EngineError" && "code" in error
+    ? overCodes.has(error.code)
+    : false;
+}
+
+const overCodes: ReadonlySet<unknown> = new Set<EngineErrorCode>([
+  "closed",
+  "stream-ended",
+  "engine-failed",
+]);

@@ -105,3 +105,88 @@ test("F15: a connection that ends by a timeout fails its calls, and leaves no ti
   await http3.shutdown({ timeoutMs: 1_000 });
   assert.equal(platform.timers, 0);
 });
+
+test("of several shutdowns the one counts whose time is up first", async () => {
+  const { client, platform, settle, advance } = await connect();
+  const http3 = new Http3Connection(client, { role: "client", platform });
+  const response = new Recorder();
+  http3.request(get, response, { end: true });
+  await settle();
+  let over = 0;
+  const patient = http3.shutdown({ timeoutMs: 2_000_000_000 }).then(() => {
+    over += 1;
+  });
+  const hasty = http3.shutdown({ timeoutMs: 3_000 }).then(() => {
+    over += 1;
+  });
+  void http3.shutdown({ timeoutMs: 10_000 });
+  await advance(2_999);
+  assert.equal(over, 0);
+  await advance(1);
+  await Promise.all([patient, hasty]);
+  assert.equal(response.error?.scope, "connection");
+  assert.equal(platform.timers, 0);
+});
+
+for (const complete of [true, false]) {
+  const what = complete
+    ? "ends well when its end had arrived"
+    : "fails only after what had arrived";
+  test(`F8: a response whose reader is late ${what} before the server closed`, async () => {
+    const { client, server, platform, settle } = await connect({ chunkSize: 1_000 });
+    const content = new Uint8Array(10_000).fill(7);
+    const serving = new Http3Connection(server, {
+      role: "server",
+      platform,
+      onRequest: (stream) => {
+        stream.sendHeaders(ok);
+        stream.sendData(content, { end: complete });
+        return new Recorder();
+      },
+    });
+    const http3 = new Http3Connection(client, { role: "client", platform });
+    const response = new Recorder();
+    const stream = http3.request(get, response, { end: true });
+    response.onCall = (name) => {
+      if (name === "headers" || name === "data") {
+        stream.pause();
+      }
+    };
+    await settle();
+    assert.deepEqual(response.content, []);
+    if (complete) {
+      const closed = serving.shutdown({ timeoutMs: 60_000 });
+      await settle();
+      await closed;
+    } else {
+      serving.close(0n, "");
+    }
+    await settle();
+    assert.equal(http3.state, "closed");
+    assert.deepEqual(Buffer.concat(response.content), Buffer.from(content));
+    assert.equal(response.log.at(-1), complete ? "end" : "failed");
+    assert.equal(http3.activeRequests, 0);
+  });
+}
+
+test("a connection that is closed here delivers nothing more", async () => {
+  const { client, server, platform, settle } = await connect();
+  new Http3Connection(server, {
+    role: "server",
+    platform,
+    onRequest: (stream) => {
+      stream.sendHeaders(ok);
+      stream.sendData(new Uint8Array(10), { end: true });
+      return new Recorder();
+    },
+  });
+  const http3 = new Http3Connection(client, { role: "client", platform });
+  const response = new Recorder();
+  const stream = http3.request(get, response, { end: true });
+  response.onCall = () => stream.pause();
+  await settle();
+  http3.close(0n, "");
+  await settle();
+  assert.equal(response.log.at(-1), "failed");
+  assert.deepEqual(response.content, []);
+});

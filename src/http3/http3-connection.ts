@@ -1,4 +1,4 @@
-import { deferred } from "../base/deferred.ts";
+import { type Deferred, deferred } from "../base/deferred.ts";
 import type { Platform, Timer } from "../base/platform.ts";
 import type {
   CloseCause,
@@ -8,7 +8,7 @@ import type {
   Role,
   StreamDirection,
 } from "../engine/engine.ts";
-import { EngineStreamPort } from "./engine-stream-port.ts";
+import { EngineStreamPort, isOver } from "./engine-stream-port.ts";
 import { H3 } from "./h3-error.ts";
 import { Http3Core } from "./http3-core.ts";
 import type { Http3Limits } from "./http3-limits.ts";
@@ -38,6 +38,11 @@ export interface Http3ConnectionOptions {
   readonly onClosed?: (cause: CloseCause) => void;
 }
 
+interface Deadline {
+  readonly timer: Timer;
+  readonly at: number;
+}
+
 /**
  * HTTP/3 (RFC 9114) on a QUIC connection. Takes the connection over: sets its `handler`, and closes it in the end. The
  * rules of the protocol are in {@link Http3Core}; here are the engine, the timers and the promises.
@@ -47,8 +52,8 @@ export class Http3Connection {
   readonly #options: Http3ConnectionOptions;
   readonly #core: Http3Core;
   readonly #keepAlive: KeepAlive;
-  #timer: { readonly timer: Timer; readonly at: number } | undefined;
-  #shutdown: { readonly promise: Promise<void>; readonly done: () => void } | undefined;
+  #timer: Deadline | undefined;
+  #shutdown: { readonly over: Deferred<void>; deadline: Deadline | undefined } | undefined;
   #lingering = false;
   #closed = false;
 
@@ -110,27 +115,26 @@ export class Http3Connection {
 
   /**
    * Sends GOAWAY, lets running requests end, waiting ones too, then closes with H3_NO_ERROR; at the latest after
-   * `timeoutMs`. Resolves when the connection is over. Idempotent: the first timeout counts.
+   * `timeoutMs`. Resolves when the connection is over. Can be called again: the timeout that ends first counts.
    */
   shutdown(options: { timeoutMs: number }): Promise<void> {
+    const { platform } = this.#options;
     if (this.#shutdown === undefined) {
-      const { promise, resolve } = deferred<void>();
-      const { platform } = this.#options;
-      const timer = platform.setTimer(options.timeoutMs, () => this.close(H3.NO_ERROR, ""));
-      this.#shutdown = {
-        promise,
-        done: () => {
-          platform.clearTimer(timer);
-          resolve();
-        },
-      };
+      this.#shutdown = { over: deferred(), deadline: undefined };
       if (this.#closed) {
-        this.#shutdown.done();
+        this.#shutdown.over.resolve();
       } else {
         this.#core.goaway();
       }
     }
-    return this.#shutdown.promise;
+    const shutdown = this.#shutdown;
+    const at = platform.now() + options.timeoutMs;
+    if (!this.#closed && (shutdown.deadline === undefined || at < shutdown.deadline.at)) {
+      this.#clearDeadline();
+      const timer = platform.setTimer(options.timeoutMs, () => this.close(H3.NO_ERROR, ""));
+      shutdown.deadline = { timer, at };
+    }
+    return shutdown.over.promise;
   }
 
   /** Closes now with an H3 code; running requests fail. Idempotent. */
@@ -165,7 +169,7 @@ export class Http3Connection {
       stream = this.#connection.openStream(direction);
     } catch (error) {
       // Closed, but we have not been told yet.
-      if (error instanceof Error && error.name === "EngineError") {
+      if (isOver(error)) {
         return undefined;
       }
       throw error;
@@ -180,8 +184,16 @@ export class Http3Connection {
       this.#timer = undefined;
     }
     this.#core.closed(cause);
-    this.#shutdown?.done();
+    this.#clearDeadline();
+    this.#shutdown?.over.resolve();
     this.#options.onClosed?.(cause);
+  }
+
+  #clearDeadline(): void {
+    const deadline = this.#shutdown?.deadline;
+    if (deadline !== undefined) {
+      this.#options.platform.clearTimer(deadline.timer);
+    }
   }
 
   #activeChanged(active: boolean): void {

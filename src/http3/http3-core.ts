@@ -393,4 +393,5 @@ const ignoredStream: StreamCore = {
   wasStopped() {},
   writable() {},
   acknowledged() {},
+  lastCall() {},
 };

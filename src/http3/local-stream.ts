@@ -77,4 +77,5 @@ export class LocalStream implements StreamCore {
   finished(): void {}
   wasReset(): void {}
   acknowledged(): void {}
+  lastCall(): void {}
 }

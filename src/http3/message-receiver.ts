@@ -21,6 +21,7 @@ export class MessageReceiver {
   #frame: "none" | "content" | "section" | "skipped" = "none";
   #open = true;
   #paused = false;
+  #pausable = true;
   /** A section waits for the QPACK encoder stream. */
   #blocked = false;
   #processing = false;
@@ -64,12 +65,18 @@ export class MessageReceiver {
   }
 
   pause(): void {
-    this.#paused = true;
+    this.#paused = this.#pausable;
   }
 
   resume(): void {
     this.#paused = false;
     this.#process();
+  }
+
+  /** What was paused goes on, and cannot be paused any more. */
+  holdNothingBack(): void {
+    this.#pausable = false;
+    this.resume();
   }
 
   /** The section that was blocked can be read, or is too large. */

@@ -63,6 +63,7 @@ export class PeerStream implements StreamCore {
   wasStopped(): void {}
   writable(): void {}
   acknowledged(): void {}
+  lastCall(): void {}
 
   #readType(bytes: Uint8Array): void {
     const begun = new Uint8Array(this.#begun.length + bytes.length);

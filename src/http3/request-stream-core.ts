@@ -201,6 +201,17 @@ export class RequestStreamCore implements RequestStream, StreamCore {
     this.#update();
   }
 
+  lastCall(): void {
+    // A request that was cut off is of no use: nobody is there to get its answer.
+    if (this.outgoing) {
+      try {
+        this.#receiver.holdNothingBack();
+      } catch (error) {
+        this.#fault(error);
+      }
+    }
+  }
+
   // What its connection and its receiver tell it.
 
   /** The head of the message was read. */

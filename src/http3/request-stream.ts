@@ -14,7 +14,10 @@ export interface MessageHandler {
   headers(fields: FieldSection): void;
   /** An interim response (1xx); clients only. */
   informational(fields: FieldSection): void;
-  /** A piece of content; the handler owns `bytes`. Not called between `pause` and `resume`. */
+  /**
+   * A piece of content; the handler owns `bytes`. Not called between `pause` and `resume`, unless the connection ends:
+   * what had arrived of a response comes then, at most the stream's receive window, and after it `end` or `failed`.
+   */
   data(bytes: Uint8Array): void;
   trailers(fields: FieldSection): void;
   /** The message is complete. */
@@ -58,7 +61,7 @@ export interface RequestStream {
   sendTrailers(fields: FieldSection): void;
   /** Ends the message. */
   end(): void;
-  /** Holds back `data` and what follows it; the peer is stopped by flow control. */
+  /** Holds back `data` and what follows it, as long as there is a connection; the peer is stopped by flow control. */
   pause(): void;
   resume(): void;
   /**

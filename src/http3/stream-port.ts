@@ -37,4 +37,9 @@ export interface StreamCore {
   writable(): void;
   /** The peer has got everything up to our end of the stream. */
   acknowledged(): void;
+  /**
+   * The connection has ended: what had arrived can be had now or never. What `wantsBytes` lets through after this call
+   * still comes, its end included; that there is no more, the core hears from its connection.
+   */
+  lastCall(): void;
 }

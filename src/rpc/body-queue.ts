@@ -1,4 +1,5 @@
 import { type Deferred, deferred } from "../base/deferred.ts";
+import { JoinedChunk } from "./joined-chunk.ts";
 
 /** What a {@link BodyQueue} does to the stream that fills it. */
 export interface BodySource {
@@ -11,12 +12,14 @@ export interface BodySource {
 
 /**
  * The content of a message on its way from the stream that pushes it to the reader that pulls it. Above
- * {@link maxQueuedBytes} the stream is paused, so that a slow reader stops the writer at the other end.
+ * {@link maxQueuedBytes} the stream is paused, so that a slow reader stops the writer at the other end. Small chunks that
+ * have to wait are joined: neither their number nor what each of them costs is for the peer to choose.
  */
 export class BodyQueue implements AsyncIterableIterator<Uint8Array> {
   readonly #source: BodySource;
-  #chunks: Uint8Array[] = [];
-  #queuedBytes = 0;
+  #chunks: JoinedChunk[] = [];
+  /** What has to be done for what is queued, as if it were bytes. */
+  #cost = 0;
   #paused = false;
   #end: { readonly type: "open" | "ended" } | { readonly type: "failed"; readonly error: unknown } =
     { type: "open" };
@@ -36,9 +39,12 @@ export class BodyQueue implements AsyncIterableIterator<Uint8Array> {
       reader.resolve({ done: false, value: bytes });
       return;
     }
-    this.#chunks.push(bytes);
-    this.#queuedBytes += bytes.length;
-    if (!this.#paused && this.#queuedBytes >= maxQueuedBytes) {
+    const last = this.#chunks.at(-1);
+    if (last === undefined || !last.add(bytes)) {
+      this.#chunks.push(new JoinedChunk(bytes));
+    }
+    this.#cost += bytes.length + pushCost;
+    if (!this.#paused && this.#cost >= maxQueuedBytes) {
       this.#paused = true;
       this.#source.pause();
     }
@@ -72,12 +78,12 @@ export class BodyQueue implements AsyncIterableIterator<Uint8Array> {
   next(): Promise<IteratorResult<Uint8Array>> {
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
-      this.#queuedBytes -= chunk.length;
-      if (this.#paused && this.#queuedBytes < maxQueuedBytes / 2) {
+      this.#cost -= chunk.length + chunk.pieces * pushCost;
+      if (this.#paused && this.#cost < maxQueuedBytes / 2) {
         this.#paused = false;
         this.#source.resumeSoon();
       }
-      return Promise.resolve({ done: false, value: chunk });
+      return Promise.resolve({ done: false, value: chunk.bytes });
     }
     switch (this.#end.type) {
       case "open": {
@@ -115,7 +121,7 @@ export class BodyQueue implements AsyncIterableIterator<Uint8Array> {
 
   #drop(): void {
     this.#chunks = [];
-    this.#queuedBytes = 0;
+    this.#cost = 0;
   }
 
   #settleReaders(): void {
@@ -131,5 +137,11 @@ export class BodyQueue implements AsyncIterableIterator<Uint8Array> {
 
 /** Content that waits for its reader outside of the QUIC engine. Reading resumes below half of it. */
 export const maxQueuedBytes = 65_536;
+
+/**
+ * What each chunk counts besides its bytes. A peer that sends single bytes is stopped after about a thousand of them, and
+ * others get their turn before the next.
+ */
+const pushCost = 64;
 
 const finished: IteratorResult<Uint8Array> = { done: true, value: undefined };

@@ -12,12 +12,15 @@ import {
 } from "../../test/support/echo-service.ts";
 import { connectionLost, LoopbackSession } from "../../test/support/loopback-http3.ts";
 import { ManualPlatform, settled } from "../../test/support/manual-platform.ts";
-import { RpcPair, type RpcPairOptions } from "../../test/support/rpc-pair.ts";
+import { RpcPair, type RpcPairOptions, testPeer } from "../../test/support/rpc-pair.ts";
 import { stayAlive } from "../../test/support/stay-alive.ts";
 import { deferred } from "../base/deferred.ts";
+import { nodePlatform } from "../base/node-platform.ts";
 import { EndpointError } from "../endpoint/endpoint-error.ts";
 import { H3, H3Error } from "../http3/h3-error.ts";
+import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import type { FieldSection } from "./fields.ts";
+import { ServedConnection } from "./served-connection.ts";
 
 stayAlive();
 
@@ -322,6 +325,91 @@ test("F27: a call that is cancelled before it is sent again leaves no timer behi
   await assert.rejects(answer, is(Code.Canceled));
   assert.equal(platform.timers, 0);
   await assertQuiet(pair);
+});
+
+/** The first request is refused as QUIC may bring it: STOP_SENDING first, `after` that something else. */
+function refusingPair(after: (stream: RequestStream) => void): RpcPair {
+  const pair: RpcPair = new RpcPair({
+    dial: (events) => {
+      const served = new ServedConnection({
+        peer: testPeer,
+        routes: pair.routes,
+        maxConcurrentCalls: 1,
+        platform: nodePlatform,
+        report: assert.ifError,
+      });
+      let requests = 0;
+      return Promise.resolve(
+        new LoopbackSession({
+          events,
+          onRequest: (stream, fields) => {
+            requests += 1;
+            return requests > 1 ? served.onRequest(stream, fields) : refuse(stream, after);
+          },
+        }),
+      );
+    },
+  });
+  return pair.serve(EchoService, echoImplementation);
+}
+
+function refuse(stream: RequestStream, after: (stream: RequestStream) => void): MessageHandler {
+  return {
+    headers: () => {
+      stream.stopReceiving(H3.REQUEST_REJECTED);
+      setImmediate(() => setImmediate(() => after(stream)));
+    },
+    informational: () => {},
+    data: () => {},
+    trailers: () => {},
+    end: () => {},
+    failed: () => {},
+    writable: () => {},
+    stopped: () => {},
+  };
+}
+
+describe("F18: a request that is refused by STOP_SENDING before the reset", () => {
+  const reset = (stream: RequestStream): void => stream.cancel(H3.REQUEST_REJECTED);
+
+  test("is sent once more, with all of its stream", async () => {
+    const pair = refusingPair(reset);
+    const outbox = new Outbox();
+    outbox.send("a");
+    const answer = createClient(EchoService, pair.transport).collect(outbox);
+    await settled();
+    outbox.send("b");
+    outbox.finish();
+    assert.deepEqual((await answer).messages, ["a", "b"]);
+    assert.equal(pair.session.requests.length, 2);
+    await assertQuiet(pair);
+  });
+
+  for (const length of [10, 100_000]) {
+    test(`is sent once more when it is a message of ${length} bytes`, async () => {
+      const pair = refusingPair(reset);
+      const message = "x".repeat(length);
+      assert.equal(
+        (await createClient(EchoService, pair.transport).echo({ message })).message,
+        message,
+      );
+      assert.equal(pair.session.requests.length, 2);
+      await assertQuiet(pair);
+    });
+  }
+
+  test("lets go of its stream when an answer comes instead", async () => {
+    const pair = refusingPair((stream) => {
+      stream.sendHeaders([[":status", "503"]], { end: true });
+    });
+    const outbox = new Outbox();
+    outbox.send("a");
+    const answer = createClient(EchoService, pair.transport).collect(outbox);
+    await assert.rejects(answer, is(Code.Unavailable));
+    await outbox.left.promise;
+    assert.equal(pair.session.requests.length, 1);
+    await assertQuiet(pair);
+  });
 });
 
 test("F18: a request that is refused twice fails with Unavailable", async () => {

@@ -68,6 +68,8 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   #session: HttpSession | undefined;
   #stream: RequestStream | undefined;
   #sender: BodySender | undefined;
+  /** The peer refused the request while its body was sent. */
+  #refused = false;
 
   /** @param onOver called when the call is over */
   constructor(
@@ -84,9 +86,10 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     if (content instanceof Uint8Array && content.length <= maxContentAtOnce) {
       this.#content = content;
     } else if (content !== undefined) {
-      this.#requestBody = new ReplayableBody(
-        content instanceof Uint8Array ? single(content) : content,
-      );
+      this.#requestBody =
+        content instanceof Uint8Array
+          ? new ReplayableBody(single(content), content.length)
+          : new ReplayableBody(content);
     }
   }
 
@@ -154,6 +157,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
       return;
     }
     this.#attempts += 1;
+    this.#refused = false;
     this.#state = "requested";
     this.#session = session;
     this.#stream = stream;
@@ -223,9 +227,16 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     this.#sender?.writable();
   }
 
-  stopped(): void {
-    // The peer has all that it needs of the request, and answers nonetheless (RFC 9114 §4.1).
-    this.#stopSending();
+  stopped(code: bigint): void {
+    if (code === H3.REQUEST_REJECTED && this.#state === "requested") {
+      // Its reset will follow, and with a second attempt the body is needed again (RFC 9114 §4.1.1).
+      this.#refused = true;
+      this.#sender?.stop();
+      this.#sender = undefined;
+    } else {
+      // The peer has all that it needs of the request, and answers nonetheless (RFC 9114 §4.1).
+      this.#stopSending();
+    }
   }
 
   #connect(): void {
@@ -298,7 +309,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
       this.#stopSending(error);
       this.#stream?.cancel(H3.REQUEST_CANCELLED);
     }
-    if (!sending && error !== undefined) {
+    if (!sending && (error !== undefined || this.#refused)) {
       this.#requestBody?.abandon(error);
     }
     this.#release();

@@ -59,6 +59,16 @@ test("several set-cookie fields stay apart", () => {
   ]);
 });
 
+test("a cookie that comes in pieces is joined as cookies are (RFC 9114 §4.2.1)", () => {
+  const headers = headersFromFields([
+    ["cookie", "a=1"],
+    ["x", "y"],
+    ["cookie", "b=2; c=3"],
+  ]);
+  assert.equal(headers?.get("cookie"), "a=1; b=2; c=3");
+  assert.equal(headersFromFields([["cookie", "a\u0000"]]), undefined);
+});
+
 test("fields with the same name are joined", () => {
   const header = headersFromFields([
     ["a", "1"],

@@ -79,16 +79,25 @@ export function parseStatus(fields: FieldSection): number | undefined {
   return status !== undefined && /^[1-9][0-9]{2}$/.test(status) ? Number(status) : undefined;
 }
 
-/** All fields but the pseudo-header ones; undefined when one of them could not be in `Headers`. */
+/**
+ * All fields but the pseudo-header ones; undefined when one of them could not be in `Headers`. A cookie that came in
+ * pieces is one again (RFC 9114 §4.2.1).
+ */
 export function headersFromFields(
   fields: FieldSection,
   into: Headers = new Headers(),
 ): Headers | undefined {
+  let cookie: string | undefined;
   try {
     for (const [name, value] of fields) {
-      if (!name.startsWith(":")) {
+      if (name === "cookie") {
+        cookie = cookie === undefined ? value : `${cookie}; ${value}`;
+      } else if (!name.startsWith(":")) {
         into.append(name, value);
       }
+    }
+    if (cookie !== undefined) {
+      into.append("cookie", cookie);
     }
     return into;
   } catch {

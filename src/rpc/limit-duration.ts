@@ -15,20 +15,25 @@ export function limitDuration(limitMs: number, platform: Platform): Interceptor 
         limit.stop();
         return response;
       }
-      const message = wrapIterable(response.message, async (messages) => {
-        try {
-          const result = await limit.race(messages.next());
-          if (result.done === true) {
+      const message = wrapIterable(
+        response.message,
+        async (messages) => {
+          try {
+            const result = await limit.race(messages.next());
+            if (result.done === true) {
+              limit.stop();
+            }
+            return result;
+          } catch (error) {
             limit.stop();
+            // It may still be busy; it ends where it yields next.
+            void messages.return?.().catch(() => {});
+            throw error;
           }
-          return result;
-        } catch (error) {
-          limit.stop();
-          // It may still be busy; it ends where it yields next.
-          void messages.return?.().catch(() => {});
-          throw error;
-        }
-      });
+        },
+        // The caller is gone.
+        () => limit.stop(),
+      );
       return { ...response, message };
     } catch (error) {
       limit.stop();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { maxReplayBytes, ReplayableBody } from "./replayable-body.ts";
 
 async function* chunks(sizes: readonly number[]): AsyncGenerator<Uint8Array> {
@@ -71,6 +72,77 @@ test("keeps nothing once it is not to be sent again", async () => {
   assert.deepEqual(await sizes(reader), [2]);
 });
 
+test("a source that fails, fails for a second reader too", async () => {
+  const source = (async function* () {
+    yield new Uint8Array(1);
+    throw new Error("mine");
+  })();
+  const body = new ReplayableBody(source);
+  await assert.rejects(sizes(body.read()), /mine/);
+  await assert.rejects(sizes(body.read()), /mine/);
+});
+
+test("a second reader that has begun gets all, though nothing is kept for a third", async () => {
+  const body = new ReplayableBody(chunks([1, 2, 3, 4, 5, 6]));
+  const first = body.read();
+  for (let i = 0; i < 4; i++) {
+    await first.next();
+  }
+  const second = body.read();
+  await second.next();
+  body.forget();
+  assert.deepEqual(await sizes(second), [2, 3, 4, 5, 6]);
+  assert.throws(() => body.read(), /beginning/);
+});
+
+test("F8: every reader gets all from the beginning, however reading, retrying and forgetting alternate", async () => {
+  const step = fc.oneof(
+    { weight: 5, arbitrary: fc.constant("next" as const) },
+    { weight: 4, arbitrary: fc.constant("give" as const) },
+    { weight: 1, arbitrary: fc.constant("retry" as const) },
+    { weight: 1, arbitrary: fc.constant("forget" as const) },
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { maxLength: 60 }),
+      fc.array(fc.constantFrom(1, 100, 30_000, 70_000), { maxLength: 20 }),
+      async (steps, lengths) => {
+        const { source, give } = pushedByHand(lengths);
+        const body = new ReplayableBody(source);
+        const begin = () => ({ reader: body.read(), got: [] as number[], pending: false });
+        let current = begin();
+        const next = async (attempt: typeof current): Promise<void> => {
+          if (!attempt.pending && attempt.got.at(-1) !== -1) {
+            attempt.pending = true;
+            const result = await attempt.reader.next();
+            attempt.pending = false;
+            attempt.got.push(result.done === true ? -1 : (result.value[0] ?? -2));
+          }
+        };
+        for (const action of steps) {
+          if (action === "next") {
+            void next(current);
+          } else if (action === "give") {
+            give();
+          } else if (action === "forget") {
+            body.forget();
+          } else if (body.replayable) {
+            current = begin();
+          }
+          await settled();
+        }
+        while (current.got.at(-1) !== -1) {
+          void next(current);
+          give();
+          await settled();
+        }
+        assert.deepEqual(current.got, [...lengths.keys(), -1]);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
 test("tells the source that nobody reads on, and why", async () => {
   const log: unknown[] = [];
   const source = (async function* () {
@@ -88,3 +160,35 @@ test("tells the source that nobody reads on, and why", async () => {
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(log, ["reason", "finally"]);
 });
+
+/** Chunks that say their number, each when `give` is called. */
+function pushedByHand(lengths: readonly number[]) {
+  const waiting: Array<() => void> = [];
+  let given = 0;
+  const source = (async function* () {
+    for (const [index, length] of lengths.entries()) {
+      if (given > 0) {
+        given -= 1;
+      } else {
+        await new Promise<void>((resolve) => waiting.push(resolve));
+      }
+      yield new Uint8Array(length).fill(index);
+    }
+  })();
+  const give = (): void => {
+    const resolve = waiting.shift();
+    if (resolve === undefined) {
+      given += 1;
+    } else {
+      resolve();
+    }
+  };
+  return { source, give };
+}
+
+/** A reaction to a chunk passes through a few promises, none of which waits for anything else. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 12; i++) {
+    await undefined;
+  }
+}

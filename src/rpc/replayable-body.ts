@@ -4,43 +4,50 @@
  */
 export class ReplayableBody {
   readonly #source: AsyncIterator<Uint8Array>;
-  #kept: Uint8Array[] | undefined = [];
+  /** Where readers begin. All that comes after it is kept with it, by it alone or by a reader that is on its way. */
+  #first: Step | undefined = newStep();
   #keptBytes = 0;
-  #pulling: Promise<IteratorResult<Uint8Array>> | undefined;
+  readonly #maxBytes: number;
 
-  constructor(source: AsyncIterable<Uint8Array>) {
+  /** @param maxBytes is how much is kept */
+  constructor(source: AsyncIterable<Uint8Array>, maxBytes: number = maxReplayBytes) {
     this.#source = source[Symbol.asyncIterator]();
+    this.#maxBytes = maxBytes;
   }
 
-  /** Whether {@link read} would still begin at the beginning. */
+  /** Whether {@link read} can begin at the beginning. */
   get replayable(): boolean {
-    return this.#kept !== undefined;
+    return this.#first !== undefined;
   }
 
-  /** Reads from the beginning. An earlier reader must have stopped; a `next` of it that is pending is not lost. */
+  /**
+   * Reads from the beginning, and to the end even if it is not {@link replayable} any more by then. An earlier reader
+   * must have stopped; a `next` of it that is pending is not lost.
+   */
   read(): AsyncIterator<Uint8Array> {
-    let index = 0;
+    if (this.#first === undefined) {
+      throw new Error("cannot read the body again: its beginning was not kept");
+    }
+    let step = this.#first;
     return {
       next: () => {
-        const chunk = this.#kept?.[index];
-        index += 1;
-        if (chunk !== undefined) {
-          return Promise.resolve({ done: false, value: chunk });
-        }
-        this.#pulling ??= this.#pull();
-        return this.#pulling;
+        step.result ??= this.#pull();
+        step.following ??= newStep();
+        const { result } = step;
+        step = step.following;
+        return result;
       },
     };
   }
 
-  /** It will not be sent again: nothing more is kept. */
+  /** It will not be sent again: nothing is kept for later readers. */
   forget(): void {
-    this.#kept = undefined;
+    this.#first = undefined;
   }
 
   /** Tells the source that nobody reads on; with `error` it can see why. */
   abandon(error?: unknown): void {
-    this.#kept = undefined;
+    this.forget();
     if (error !== undefined) {
       void this.#source.throw?.(error).catch(() => {});
     }
@@ -48,22 +55,29 @@ export class ReplayableBody {
   }
 
   async #pull(): Promise<IteratorResult<Uint8Array>> {
-    try {
-      const result = await this.#source.next();
-      if (result.done !== true && this.#kept !== undefined) {
-        this.#keptBytes += result.value.length;
-        if (this.#keptBytes > maxReplayBytes) {
-          this.#kept = undefined;
-        } else {
-          this.#kept.push(result.value);
-        }
+    const result = await this.#source.next();
+    if (result.done !== true) {
+      this.#keptBytes += result.value.length;
+      if (this.#keptBytes > this.#maxBytes) {
+        this.forget();
       }
-      return result;
-    } finally {
-      this.#pulling = undefined;
     }
+    return result;
   }
 }
 
-/** Content of a request that is kept in case it has to be sent again. */
+/**
+ * What the source gave, and what it gives after that: undefined as long as no reader has come so far. Nobody refers
+ * back, so what all readers have passed is free.
+ */
+interface Step {
+  result: Promise<IteratorResult<Uint8Array>> | undefined;
+  following: Step | undefined;
+}
+
+function newStep(): Step {
+  return { result: undefined, following: undefined };
+}
+
+/** Content of a request that is kept in case it has to be sent again, where the caller does not keep it. Bytes. */
 export const maxReplayBytes = 65_536;

@@ -27,7 +27,8 @@ function unimplemented(contentType: string, message: string): UniversalServerRes
     };
   }
   return {
-    status: 404,
+    // What the Connect protocol has for this code.
+    status: 501,
     header: new Headers({ "content-type": "application/json" }),
     body: single(new TextEncoder().encode(JSON.stringify(error))),
   };

@@ -70,6 +70,24 @@ test("the router's hook decides on each call, before the handler", async () => {
 });
 
 describe("closing a router", () => {
+  test("F8: loses nothing of a stream that was sent to its end, however late it is read", async () => {
+    await using peers = await Peers.start();
+    const count = 500;
+    const stream = peers.echo.repeat({ message: "x".repeat(1_000), count });
+    const responses = stream[Symbol.asyncIterator]();
+    assert.equal((await responses.next()).value?.number, 1);
+    const [connection] = peers.client.connections;
+    assert.ok(connection);
+    await peers.router.close({ graceMs: 60_000 });
+    await connection.closed;
+    let last = 1;
+    for (let next = await responses.next(); next.done !== true; next = await responses.next()) {
+      last += 1;
+      assert.equal(next.value.number, last);
+    }
+    assert.equal(last, count);
+  });
+
   test("F6: lets running calls finish with their answer, and refuses new ones", async () => {
     const gate = deferred<void>();
     const started = deferred<void>();
