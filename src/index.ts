@@ -13,6 +13,7 @@ export { callComplete } from "./rpc/call-scope.ts";
 export type { ChannelState } from "./rpc/channel.ts";
 export { compressionZstd } from "./rpc/compression-zstd.ts";
 export { compressionBrotli, compressionGzip } from "./rpc/compressions.ts";
+export { createPeerClient } from "./rpc/peer-client.ts";
 export type { Peer } from "./rpc/peer-context.ts";
 export { peerKey } from "./rpc/peer-context.ts";
 export type { PeerRouter, PeerRouterOptions } from "./rpc/peer-router.ts";

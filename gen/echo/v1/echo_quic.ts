@@ -3,10 +3,9 @@
 /* eslint-disable */
 
 import type { Client, ServiceImpl } from "@connectrpc/connect";
-import { createClient } from "@connectrpc/connect";
 import { EchoService } from "./echo_pb.ts";
 import type { Endpoint, PeerRouter, PeerServiceOptions, QuicTransportOptions, Target } from "connect-quic";
-import { createQuicTransport } from "connect-quic";
+import { createPeerClient, createQuicTransport } from "connect-quic";
 
 /**
  * Calls echo.v1.EchoService on one peer.
@@ -18,6 +17,7 @@ export type EchoClient = Client<typeof EchoService>;
 /**
  * Makes a client of echo.v1.EchoService on the peer `target`, which the first call dials.
  * Clients of the same endpoint and peer share one connection, which the endpoint closes.
+ * Leaving a loop over responses ends the call.
  *
  * Gives back what it is told: once, many times, summed up, or line by line.
  *
@@ -28,7 +28,7 @@ export function createEchoClient(
   target: Target,
   options?: Omit<QuicTransportOptions, "endpoint" | "to">,
 ): EchoClient {
-  return createClient(EchoService, createQuicTransport({ ...options, endpoint, to: target }));
+  return createPeerClient(EchoService, createQuicTransport({ ...options, endpoint, to: target }));
 }
 
 /**

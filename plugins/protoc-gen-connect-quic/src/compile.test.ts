@@ -14,7 +14,7 @@ const protos = {
   "names.proto": `syntax = "proto3"; package names; ${message}
     ${[
       ...["Object", "Function", "Promise", "Error", "String", "Array", "Record", "Omit", "Partial"],
-      ...["Client", "ServiceImpl", "createClient", "createQuicTransport", "Transport"],
+      ...["Client", "ServiceImpl", "createPeerClient", "createQuicTransport", "Transport"],
       ...["Endpoint", "Target", "PeerRouter", "PeerServiceOptions", "QuicTransportOptions"],
       ...["endpoint", "target", "router", "implementation", "options", "service"],
       ...["Service", "class", "function", "import", "undefined", "globalThis", "default"],

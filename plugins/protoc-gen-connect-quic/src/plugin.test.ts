@@ -27,17 +27,16 @@ test("the plugin generates a client, a registration and the ALPN for a service",
   assert.deepEqual(Object.keys(files), ["eliza/v1/eliza_quic.ts"]);
   assert.deepEqual(codeOf(files["eliza/v1/eliza_quic.ts"]), [
     'import type { Client, ServiceImpl } from "@connectrpc/connect";',
-    'import { createClient } from "@connectrpc/connect";',
     'import { ElizaService } from "./eliza_pb.js";',
     'import type { Endpoint, PeerRouter, PeerServiceOptions, QuicTransportOptions, Target } from "connect-quic";',
-    'import { createQuicTransport } from "connect-quic";',
+    'import { createPeerClient, createQuicTransport } from "connect-quic";',
     "export type ElizaClient = Client<typeof ElizaService>;",
     "export function createElizaClient(",
     "  endpoint: Endpoint,",
     "  target: Target,",
     '  options?: Omit<QuicTransportOptions, "endpoint" | "to">,',
     "): ElizaClient {",
-    "  return createClient(ElizaService, createQuicTransport({ ...options, endpoint, to: target }));",
+    "  return createPeerClient(ElizaService, createQuicTransport({ ...options, endpoint, to: target }));",
     "}",
     "export type ElizaServiceImpl = ServiceImpl<typeof ElizaService>;",
     "export function registerElizaService(",
@@ -58,15 +57,14 @@ test("the plugin generates JavaScript and its declarations by default", () => {
     "eliza/v1/eliza_quic.js",
   ]);
   assert.deepEqual(codeOf(files["eliza/v1/eliza_quic.js"]), [
-    'import { createClient } from "@connectrpc/connect";',
+    'import { createPeerClient, createQuicTransport } from "connect-quic";',
     'import { ElizaService } from "./eliza_pb";',
-    'import { createQuicTransport } from "connect-quic";',
     "export function createElizaClient(",
     "  endpoint,",
     "  target,",
     "  options,",
     ") {",
-    "  return createClient(ElizaService, createQuicTransport({ ...options, endpoint, to: target }));",
+    "  return createPeerClient(ElizaService, createQuicTransport({ ...options, endpoint, to: target }));",
     "}",
     "export function registerElizaService(",
     "  router,",
@@ -101,7 +99,9 @@ test("the plugin generates CommonJS with js_import_style=legacy_commonjs", () =>
   const files = generate(proto, "target=js,js_import_style=legacy_commonjs");
   const code = codeOf(files["eliza/v1/eliza_quic.js"]);
   assert.equal(code[0], '"use strict";');
-  assert.ok(code.includes('const { createQuicTransport } = require("connect-quic");'));
+  assert.ok(
+    code.includes('const { createPeerClient, createQuicTransport } = require("connect-quic");'),
+  );
   assert.ok(code.includes("exports.createElizaClient = createElizaClient;"));
 });
 
@@ -148,6 +148,7 @@ test("the plugin keeps the comments on a service", () => {
         "/**",
         " * Makes a client of ElizaService on the peer `target`, which the first call dials.",
         " * Clients of the same endpoint and peer share one connection, which the endpoint closes.",
+        " * Leaving a loop over responses ends the call.",
         " *",
         " * Talks /* quietly *\\/.",
         " *",
@@ -205,7 +206,6 @@ test("the plugin rewrites imports as all plugins of its family do", () => {
     imports.map((line) => line.replace(/.* from /, "")),
     [
       '"@connectrpc/connect";',
-      '"@connectrpc/connect";',
       '"@example/protos/eliza/v1/eliza_pb";',
       '"../../../src/index.ts";',
       '"../../../src/index.ts";',
@@ -224,7 +224,7 @@ test("the plugin imports a service under another name where it is called as a pa
   assert.ok(code.includes('import { endpoint as endpoint$1 } from "./a_pb";'));
   assert.ok(
     code.includes(
-      "  return createClient(endpoint$1, createQuicTransport({ ...options, endpoint, to: target }));",
+      "  return createPeerClient(endpoint$1, createQuicTransport({ ...options, endpoint, to: target }));",
     ),
   );
 });

@@ -11,12 +11,12 @@ export function serviceDeclarations(f: GeneratedFile, service: DescService): Dec
 
   const Client = f.import("Client", "@connectrpc/connect", true);
   const ServiceImpl = f.import("ServiceImpl", "@connectrpc/connect", true);
-  const createClient = f.import("createClient", "@connectrpc/connect");
   const Endpoint = f.import("Endpoint", "connect-quic", true);
   const Target = f.import("Target", "connect-quic", true);
   const PeerRouter = f.import("PeerRouter", "connect-quic", true);
   const PeerServiceOptions = f.import("PeerServiceOptions", "connect-quic", true);
   const QuicTransportOptions = f.import("QuicTransportOptions", "connect-quic", true);
+  const createPeerClient = f.import("createPeerClient", "connect-quic");
   const createQuicTransport = f.import("createQuicTransport", "connect-quic");
   const Service = f.importSchema(service);
   const typeofService = code`typeof ${f.importSchema(service, true)}`;
@@ -40,7 +40,8 @@ export function serviceDeclarations(f: GeneratedFile, service: DescService): Dec
       doc: docComment(
         service,
         `Makes a client of ${service.typeName} on the peer \`target\`, which the first call dials.
-Clients of the same endpoint and peer share one connection, which the endpoint closes.`,
+Clients of the same endpoint and peer share one connection, which the endpoint closes.
+Leaving a loop over responses ends the call.`,
         commentsOn(service),
       ),
       parameters: [
@@ -53,7 +54,7 @@ Clients of the same endpoint and peer share one connection, which the endpoint c
         },
       ],
       returnType: names.client,
-      body: code`return ${createClient}(${Service}, ${createQuicTransport}({ ...${options}, ${endpoint}, to: ${target} }))`,
+      body: code`return ${createPeerClient}(${Service}, ${createQuicTransport}({ ...${options}, ${endpoint}, to: ${target} }))`,
     },
     {
       kind: "type",

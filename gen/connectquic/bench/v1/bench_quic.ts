@@ -3,10 +3,9 @@
 /* eslint-disable */
 
 import type { Client, ServiceImpl } from "@connectrpc/connect";
-import { createClient } from "@connectrpc/connect";
 import { BenchService } from "./bench_pb.ts";
 import type { Endpoint, PeerRouter, PeerServiceOptions, QuicTransportOptions, Target } from "connect-quic";
-import { createQuicTransport } from "connect-quic";
+import { createPeerClient, createQuicTransport } from "connect-quic";
 
 /**
  * Calls connectquic.bench.v1.BenchService on one peer.
@@ -18,6 +17,7 @@ export type BenchClient = Client<typeof BenchService>;
 /**
  * Makes a client of connectquic.bench.v1.BenchService on the peer `target`, which the first call dials.
  * Clients of the same endpoint and peer share one connection, which the endpoint closes.
+ * Leaving a loop over responses ends the call.
  *
  * What the contestants of `npm run bench` serve.
  *
@@ -28,7 +28,7 @@ export function createBenchClient(
   target: Target,
   options?: Omit<QuicTransportOptions, "endpoint" | "to">,
 ): BenchClient {
-  return createClient(BenchService, createQuicTransport({ ...options, endpoint, to: target }));
+  return createPeerClient(BenchService, createQuicTransport({ ...options, endpoint, to: target }));
 }
 
 /**

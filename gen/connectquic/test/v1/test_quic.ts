@@ -3,10 +3,9 @@
 /* eslint-disable */
 
 import type { Client, ServiceImpl } from "@connectrpc/connect";
-import { createClient } from "@connectrpc/connect";
 import { AbsentTestService, ControlService, InterceptedTestService, LimitedTestService, TestService } from "./test_pb.ts";
 import type { Endpoint, PeerRouter, PeerServiceOptions, QuicTransportOptions, Target } from "connect-quic";
-import { createQuicTransport } from "connect-quic";
+import { createPeerClient, createQuicTransport } from "connect-quic";
 
 /**
  * Calls connectquic.test.v1.TestService on one peer.
@@ -18,6 +17,7 @@ export type TestClient = Client<typeof TestService>;
 /**
  * Makes a client of connectquic.test.v1.TestService on the peer `target`, which the first call dials.
  * Clients of the same endpoint and peer share one connection, which the endpoint closes.
+ * Leaving a loop over responses ends the call.
  *
  * What the behaviour suite calls. A handler plays the script that it is sent, whatever the kind of its method, so the
  * methods share their messages.
@@ -29,7 +29,7 @@ export function createTestClient(
   target: Target,
   options?: Omit<QuicTransportOptions, "endpoint" | "to">,
 ): TestClient {
-  return createClient(TestService, createQuicTransport({ ...options, endpoint, to: target }));
+  return createPeerClient(TestService, createQuicTransport({ ...options, endpoint, to: target }));
 }
 
 /**
@@ -72,6 +72,7 @@ export type LimitedTestClient = Client<typeof LimitedTestService>;
 /**
  * Makes a client of connectquic.test.v1.LimitedTestService on the peer `target`, which the first call dials.
  * Clients of the same endpoint and peer share one connection, which the endpoint closes.
+ * Leaving a loop over responses ends the call.
  *
  * TestService behind small limits on what it reads and writes.
  *
@@ -82,7 +83,7 @@ export function createLimitedTestClient(
   target: Target,
   options?: Omit<QuicTransportOptions, "endpoint" | "to">,
 ): LimitedTestClient {
-  return createClient(LimitedTestService, createQuicTransport({ ...options, endpoint, to: target }));
+  return createPeerClient(LimitedTestService, createQuicTransport({ ...options, endpoint, to: target }));
 }
 
 /**
@@ -124,6 +125,7 @@ export type InterceptedTestClient = Client<typeof InterceptedTestService>;
 /**
  * Makes a client of connectquic.test.v1.InterceptedTestService on the peer `target`, which the first call dials.
  * Clients of the same endpoint and peer share one connection, which the endpoint closes.
+ * Leaving a loop over responses ends the call.
  *
  * TestService behind interceptors.
  *
@@ -134,7 +136,7 @@ export function createInterceptedTestClient(
   target: Target,
   options?: Omit<QuicTransportOptions, "endpoint" | "to">,
 ): InterceptedTestClient {
-  return createClient(InterceptedTestService, createQuicTransport({ ...options, endpoint, to: target }));
+  return createPeerClient(InterceptedTestService, createQuicTransport({ ...options, endpoint, to: target }));
 }
 
 /**
@@ -176,6 +178,7 @@ export type AbsentTestClient = Client<typeof AbsentTestService>;
 /**
  * Makes a client of connectquic.test.v1.AbsentTestService on the peer `target`, which the first call dials.
  * Clients of the same endpoint and peer share one connection, which the endpoint closes.
+ * Leaving a loop over responses ends the call.
  *
  * No server has it.
  *
@@ -186,7 +189,7 @@ export function createAbsentTestClient(
   target: Target,
   options?: Omit<QuicTransportOptions, "endpoint" | "to">,
 ): AbsentTestClient {
-  return createClient(AbsentTestService, createQuicTransport({ ...options, endpoint, to: target }));
+  return createPeerClient(AbsentTestService, createQuicTransport({ ...options, endpoint, to: target }));
 }
 
 /**
@@ -228,6 +231,7 @@ export type ControlClient = Client<typeof ControlService>;
 /**
  * Makes a client of connectquic.test.v1.ControlService on the peer `target`, which the first call dials.
  * Clients of the same endpoint and peer share one connection, which the endpoint closes.
+ * Leaving a loop over responses ends the call.
  *
  * How a test looks into the handlers of the other services and steers them.
  *
@@ -238,7 +242,7 @@ export function createControlClient(
   target: Target,
   options?: Omit<QuicTransportOptions, "endpoint" | "to">,
 ): ControlClient {
-  return createClient(ControlService, createQuicTransport({ ...options, endpoint, to: target }));
+  return createPeerClient(ControlService, createQuicTransport({ ...options, endpoint, to: target }));
 }
 
 /**
