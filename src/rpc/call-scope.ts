@@ -12,6 +12,8 @@ export interface CallScope {
   readonly refusal: ConnectError | undefined;
   /** The handler is done: its signal is to fire with {@link callComplete}. */
   complete(): void;
+  /** The call has an answer, but this work of its handler goes on, and counts as long as it does. */
+  outlives(work: Promise<unknown>): void;
 }
 
 export const callScopeKey: ContextKey<CallScope | undefined> = createContextKey<

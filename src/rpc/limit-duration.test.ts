@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Code, ConnectError, type StreamRequest, type StreamResponse } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  createContextValues,
+  type StreamRequest,
+  type StreamResponse,
+} from "@connectrpc/connect";
 import { ManualPlatform, settled } from "../../test/support/manual-platform.ts";
 import { limitDuration } from "./limit-duration.ts";
 
@@ -23,7 +29,7 @@ async function limited(platform: ManualPlatform, onEnd: () => void = () => {}) {
     })();
     return { stream: true, message } as unknown as StreamResponse;
   });
-  const response = await handler({} as StreamRequest);
+  const response = await handler({ contextValues: createContextValues() } as StreamRequest);
   return (response.message as AsyncIterable<number>)[Symbol.asyncIterator]();
 }
 

@@ -1,14 +1,16 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Platform, Timer } from "../base/platform.ts";
+import { callScopeKey } from "./call-scope.ts";
 import { wrapIterable } from "./wrap-iterable.ts";
 
 /**
  * Ends handlers that take longer than `limitMs` with DeadlineExceeded, also those that ignore their signal: what such a
- * handler does afterwards goes nowhere.
+ * handler does afterwards goes nowhere. It counts as running until it ends by itself.
  */
 export function limitDuration(limitMs: number, platform: Platform): Interceptor {
   return (next) => async (request) => {
-    const limit = new DurationLimit(limitMs, platform);
+    const scope = request.contextValues.get(callScopeKey);
+    const limit = new DurationLimit(limitMs, platform, (work) => scope?.outlives(work));
     try {
       const response = await limit.race(next(request));
       if (!response.stream) {
@@ -48,14 +50,19 @@ class DurationLimit {
   readonly #timer: Timer;
   #expired: ConnectError | undefined;
   #reject: ((error: ConnectError) => void) | undefined;
+  #work: Promise<unknown> | undefined;
 
-  constructor(limitMs: number, platform: Platform) {
+  /** @param onExpired gets what is still running when the time is up */
+  constructor(limitMs: number, platform: Platform, onExpired: (work: Promise<unknown>) => void) {
     this.#platform = platform;
     this.#timer = platform.setTimer(limitMs, () => {
       this.#expired = new ConnectError(
         `the handler took longer than ${limitMs} ms`,
         Code.DeadlineExceeded,
       );
+      if (this.#work !== undefined) {
+        onExpired(this.#work);
+      }
       this.#reject?.(this.#expired);
     });
   }
@@ -67,6 +74,7 @@ class DurationLimit {
         reject(this.#expired);
       }
       this.#reject = reject;
+      this.#work = work;
       work.then(resolve, reject);
     });
   }

@@ -38,6 +38,11 @@ export interface PeerRouterOptions extends ConnectRouterOptions {
    */
   readonly maxConcurrentCalls?: number;
   /**
+   * What the calls of one connection may hold together of request messages that have not arrived whole. Above it only the
+   * call that holds most goes on and the others wait. Bytes, default 64 MiB.
+   */
+  readonly receiveBudgetBytes?: number;
+  /**
    * How long a handler may take, whatever deadline the caller has set. The call then ends with DeadlineExceeded, also when
    * the handler ignores its signal. Milliseconds, default 0: no limit, because streams may live for days.
    */
@@ -89,6 +94,7 @@ class ServingRouter implements PeerRouter {
   readonly closed: Promise<void>;
   readonly #closed = deferred<void>();
   readonly #maxConcurrentCalls: number;
+  readonly #receiveBudgetBytes: number | undefined;
   readonly #routes: ServiceRoutes;
   readonly #router: Router;
   readonly #sessions = new Set<Http3Connection>();
@@ -97,10 +103,12 @@ class ServingRouter implements PeerRouter {
 
   constructor(endpoint: Endpoint, options: PeerRouterOptions) {
     checkOptions(options);
-    const { authorize, maxConcurrentCalls = 1_000, handlerTimeoutMs = 0, ...connect } = options;
+    const { authorize, maxConcurrentCalls = 1_000, handlerTimeoutMs = 0, ...others } = options;
+    const { receiveBudgetBytes, ...connect } = others;
     this.endpoint = endpoint;
     this.closed = this.#closed.promise;
     this.#maxConcurrentCalls = maxConcurrentCalls;
+    this.#receiveBudgetBytes = receiveBudgetBytes;
     this.#routes = new ServiceRoutes({
       authorize,
       report: (error) => endpoint.report(error),
@@ -165,6 +173,7 @@ class ServingRouter implements PeerRouter {
       peer: { id: connection.remoteId, connection },
       routes: this.#routes,
       maxConcurrentCalls: this.#maxConcurrentCalls,
+      receiveBudgetBytes: this.#receiveBudgetBytes,
       platform,
       report: (error) => this.endpoint.report(error),
     });
@@ -185,6 +194,7 @@ class ServingRouter implements PeerRouter {
 function checkOptions(options: PeerRouterOptions): void {
   isFunction("authorize", options.authorize);
   inRange("maxConcurrentCalls", options.maxConcurrentCalls, 1, Number.MAX_SAFE_INTEGER);
+  inRange("receiveBudgetBytes", options.receiveBudgetBytes, 1, Number.MAX_SAFE_INTEGER);
   inRange("handlerTimeoutMs", options.handlerTimeoutMs, 0, longestTimerMs);
   inRange("maxTimeoutMs", options.maxTimeoutMs, 1, Number.MAX_SAFE_INTEGER);
   inRange("compressMinBytes", options.compressMinBytes, 0, Number.MAX_SAFE_INTEGER);

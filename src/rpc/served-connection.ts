@@ -1,6 +1,7 @@
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import type { FieldSection } from "./fields.ts";
 import type { Peer } from "./peer-context.ts";
+import { ReceiveBudget } from "./receive-budget.ts";
 import { type Route, ServerCall, type ServerCallContext } from "./server-call.ts";
 import type { ServiceRoutes } from "./service-routes.ts";
 import { readUnaryRequestHead } from "./unary-route.ts";
@@ -11,6 +12,8 @@ export interface ServedConnectionOptions {
   readonly routes: Pick<ServiceRoutes, "find">;
   /** Handlers that may run at once for this connection, those of calls that were given up included. */
   readonly maxConcurrentCalls: number;
+  /** What all requests together may hold of messages that are not complete. Default 64 MiB. */
+  readonly receiveBudgetBytes?: number | undefined;
   readonly platform: ServerCallContext["platform"];
   readonly report: (error: unknown) => void;
 }
@@ -19,12 +22,14 @@ export interface ServedConnectionOptions {
 export class ServedConnection implements ServerCallContext {
   readonly peer: Peer;
   readonly platform: ServerCallContext["platform"];
+  readonly budget: ReceiveBudget;
   readonly #options: ServedConnectionOptions;
   #running = 0;
 
   constructor(options: ServedConnectionOptions) {
     this.peer = options.peer;
     this.platform = options.platform;
+    this.budget = new ReceiveBudget(options.receiveBudgetBytes);
     this.#options = options;
   }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import {
   aborted,
   EchoService,
@@ -18,6 +18,7 @@ import { H3 } from "../http3/h3-error.ts";
 import { callComplete } from "./call-scope.ts";
 import { type FieldSection, parseStatus } from "./fields.ts";
 import { type Peer, peerKey } from "./peer-context.ts";
+import type { ReceiveBudget } from "./receive-budget.ts";
 import { ServedConnection } from "./served-connection.ts";
 
 stayAlive();
@@ -370,6 +371,77 @@ test("a peer cannot run more handlers than the limit by cancelling its calls", a
   await client.echo({});
   assert.equal(running, 4);
 });
+
+test("a handler that goes on after its time is up counts until it ends", async () => {
+  const gate = deferred<void>();
+  const pair = new RpcPair({ maxConcurrentCalls: 1, handlerTimeoutMs: 20 }).serve(EchoService, {
+    echo: async () => {
+      await gate.promise;
+      return {};
+    },
+  });
+  const client = createClient(EchoService, pair.transport);
+  await assert.rejects(client.echo({}), is(Code.DeadlineExceeded));
+  await assert.rejects(client.echo({}), is(Code.Unavailable));
+  gate.resolve();
+  await settled();
+  await client.echo({});
+});
+
+for (const protocol of protocols) {
+  for (const way of ["short", "general"] as const) {
+    test(`calls of one connection hold no more than the budget, and all end, with ${protocol} the ${way} way`, async () => {
+      const receiveBudgetBytes = 1_000_000;
+      const messageBytes = 300_000;
+      const interceptors: Interceptor[] = way === "general" ? [(next) => next] : [];
+      const pair = new RpcPair({ protocol, receiveBudgetBytes, router: { interceptors } });
+      pair.serve(EchoService, {
+        echo: ({ message }) => ({ message }),
+        collect: async (requests) => {
+          const messages: string[] = [];
+          for await (const { message } of requests) {
+            messages.push(message.slice(0, 1));
+          }
+          return { messages };
+        },
+      });
+      const client = createClient(EchoService, pair.transport);
+      const message = "x".repeat(messageBytes);
+      await client.echo({ message: "" });
+      const [served] = pair.served;
+      assert.ok(served);
+      const mostHeld = watchBudget(served.budget);
+      await Promise.all([
+        ...Array.from({ length: 10 }, () => client.echo({ message })),
+        ...Array.from({ length: 5 }, () => client.collect(twice(message))),
+      ]);
+      assert.ok(mostHeld() > receiveBudgetBytes / 2, `${mostHeld()} bytes`);
+      assert.ok(mostHeld() <= receiveBudgetBytes + messageBytes + 65_536, `${mostHeld()} bytes`);
+      assert.equal(served.budget.heldBytes, 0);
+    });
+  }
+}
+
+/** Tells the most that was ever held. */
+function watchBudget(budget: ReceiveBudget): () => number {
+  let most = 0;
+  const open = budget.open.bind(budget);
+  budget.open = (flow) => {
+    const share = open(flow);
+    const take = share.take.bind(share);
+    share.take = (bytes) => {
+      take(bytes);
+      most = Math.max(most, budget.heldBytes);
+    };
+    return share;
+  };
+  return () => most;
+}
+
+async function* twice(message: string): AsyncGenerator<{ message: string }> {
+  yield { message };
+  yield { message };
+}
 
 test("a failure of a hook that is no ConnectError is reported, and not told to the caller", async () => {
   const pair = new RpcPair({ authorize: () => Promise.reject(new Error("database down")) }).serve(

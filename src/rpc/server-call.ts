@@ -18,7 +18,10 @@ import {
   type RequestHead,
   responseFields,
 } from "./fields.ts";
+import { HeldContent, ReceiveGate } from "./held-content.ts";
+import type { Framing } from "./message-meter.ts";
 import { type Peer, peerKey } from "./peer-context.ts";
+import type { ReceiveBudget } from "./receive-budget.ts";
 import { parseTimeoutMs } from "./timeout-field.ts";
 import type { UnaryRoute } from "./unary-route.ts";
 
@@ -35,6 +38,8 @@ export interface Route {
 
 export interface ServerCallContext {
   readonly peer: Peer;
+  /** What all requests together may hold of messages that are not complete. */
+  readonly budget: ReceiveBudget;
   /** Also for paths that are not served. */
   route(path: string): Route;
   /** Asks to run one more handler. Each true is followed by one {@link ended}. */
@@ -60,15 +65,21 @@ export class ServerCall implements MessageHandler, CallScope {
   #requestOver = false;
   /** The answer is complete, or nobody is there to get it. */
   #answerOver = false;
+  readonly #gate: ReceiveGate;
+  #held: HeldContent | undefined;
+  /** What goes on although the call is over. */
+  #outliving: Promise<void> | undefined;
   #answer: AsyncIterator<Uint8Array> | undefined;
   #sender: BodySender | undefined;
 
   constructor(context: ServerCallContext, stream: RequestStream) {
     this.#context = context;
     this.#stream = stream;
+    this.#gate = new ReceiveGate(stream);
+    const reader = this.#gate.holder();
     this.#request = new BodyQueue({
-      pause: () => stream.pause(),
-      resumeSoon: () => context.platform.soon(() => stream.resume()),
+      pause: reader.pause,
+      resumeSoon: () => context.platform.soon(reader.resume),
       abandon: () => this.#stopReceiving(),
     });
   }
@@ -77,6 +88,11 @@ export class ServerCall implements MessageHandler, CallScope {
 
   complete(): void {
     this.#abort.abort(callComplete);
+  }
+
+  outlives(work: Promise<unknown>): void {
+    const done = (): void => {};
+    this.#outliving = work.then(done, done);
   }
 
   // MessageHandler
@@ -90,6 +106,8 @@ export class ServerCall implements MessageHandler, CallScope {
     } else if (this.#context.admit()) {
       this.#arrivedMs = this.#context.platform.now();
       this.#header = head.header;
+      const framing = framingOf(head.header.get("content-type") ?? "");
+      this.#held = new HeldContent(this.#context.budget, this.#gate.holder(), framing);
       void this.#run(head);
     } else {
       this.#answerOver = true;
@@ -101,6 +119,7 @@ export class ServerCall implements MessageHandler, CallScope {
 
   data(bytes: Uint8Array): void {
     this.#request.push(bytes);
+    this.#held?.add(bytes);
   }
 
   trailers(): void {
@@ -109,6 +128,7 @@ export class ServerCall implements MessageHandler, CallScope {
 
   end(): void {
     this.#requestOver = true;
+    this.#held?.end();
     this.#request.end();
   }
 
@@ -150,6 +170,7 @@ export class ServerCall implements MessageHandler, CallScope {
         this.#stream.cancel(H3.INTERNAL_ERROR);
       }
     } finally {
+      await this.#outliving;
       this.#context.ended();
     }
   }
@@ -223,6 +244,7 @@ export class ServerCall implements MessageHandler, CallScope {
 
   #endAnswer(reason: unknown): void {
     this.#answerOver = true;
+    this.#held?.end();
     this.#abort.abort(reason);
     this.#sender?.stop();
     this.#request.abort(reason);
@@ -232,6 +254,7 @@ export class ServerCall implements MessageHandler, CallScope {
   #stopReceiving(): void {
     if (!this.#requestOver) {
       this.#requestOver = true;
+      this.#held?.end();
       this.#stream.stopReceiving(H3.NO_ERROR);
     }
   }
@@ -241,6 +264,11 @@ export class ServerCall implements MessageHandler, CallScope {
 function abandon(answer: AsyncIterator<Uint8Array> | undefined, reason: unknown): void {
   void answer?.throw?.(reason).catch(() => {});
   void answer?.return?.().catch(() => {});
+}
+
+/** gRPC, gRPC-Web and Connect's streams have envelopes around messages. */
+function framingOf(contentType: string): Framing {
+  return /^application\/(?:grpc|connect\+)/.test(contentType) ? "enveloped" : "whole";
 }
 
 function failing(error: ConnectError): AsyncIterable<Uint8Array> {

@@ -21,8 +21,8 @@ import {
   trailerDemux,
   validateResponseWithCompression,
 } from "@connectrpc/connect/protocol-connect";
-import { concatBytes } from "../base/bytes.ts";
 import type { CallRequest, ClientCall, ResponseHandler } from "./client-call.ts";
+import { ContentBuffer } from "./content-buffer.ts";
 import { type FieldSection, headersFromFields, parseStatus, requestFields } from "./fields.ts";
 import { messageTooLarge } from "./message-limits.ts";
 import type { ProtocolTransportOptions } from "./protocol-transport.ts";
@@ -164,10 +164,7 @@ class UnaryAnswer implements ResponseHandler {
   #fields: FieldSection = [];
   /** Undefined when the content is the message and nothing else. */
   #plan: ContentPlan | undefined;
-  #content: Uint8Array = noBytes;
-  /** More than one piece, as most contents are not. */
-  #pieces: Uint8Array[] | undefined;
-  #length = 0;
+  readonly #content = new ContentBuffer();
 
   constructor(
     method: DescMethod,
@@ -211,14 +208,8 @@ class UnaryAnswer implements ResponseHandler {
 
   data(bytes: Uint8Array): void {
     const { readMaxBytes } = this.#options;
-    if (this.#length === 0) {
-      this.#content = bytes;
-    } else {
-      this.#pieces ??= [this.#content];
-      this.#pieces.push(bytes);
-    }
-    this.#length += bytes.length;
-    if (this.#length > readMaxBytes) {
+    this.#content.push(bytes);
+    if (this.#content.length > readMaxBytes) {
       this.#call?.cancel(messageTooLarge(readMaxBytes));
     }
   }
@@ -228,7 +219,7 @@ class UnaryAnswer implements ResponseHandler {
   }
 
   end(): void {
-    const content = this.#pieces === undefined ? this.#content : concatBytes(this.#pieces);
+    const content = this.#content.take();
     if (this.#plan === undefined) {
       this.#settle(content);
     } else {
@@ -324,5 +315,3 @@ function responseOf(method: DescMethod, fields: FieldSection, message: unknown):
 function headersOf(fields: FieldSection): Headers {
   return headersFromFields(fields) ?? new Headers();
 }
-
-const noBytes = new Uint8Array(0);

@@ -17,14 +17,15 @@ import {
   parseTimeout,
   trailerMux,
 } from "@connectrpc/connect/protocol-connect";
-import { concatBytes } from "../base/bytes.ts";
 import type { Timer } from "../base/platform.ts";
 import { H3, H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import { BodySender } from "./body-sender.ts";
 import { callComplete } from "./call-scope.ts";
 import { abortReason } from "./connect-errors.ts";
+import { ContentBuffer } from "./content-buffer.ts";
 import { type FieldSection, headersFromFields, responseFields } from "./fields.ts";
+import { HeldContent } from "./held-content.ts";
 import { messageTooLarge } from "./message-limits.ts";
 import { peerKey } from "./peer-context.ts";
 import type { Route, ServerCallContext } from "./server-call.ts";
@@ -54,8 +55,8 @@ export class UnaryServerCall implements MessageHandler {
   readonly #route: Route;
   readonly #unary: UnaryRoute;
   #sender: BodySender | undefined;
-  #pieces: Uint8Array[] = [];
-  #length = 0;
+  readonly #content = new ContentBuffer();
+  readonly #held: HeldContent;
   #arrivedMs = 0;
   #timeoutMs: number | undefined;
   /** May the peer call this? Asked for while the request arrives. */
@@ -86,6 +87,7 @@ export class UnaryServerCall implements MessageHandler {
     this.#head = head;
     this.#route = route;
     this.#unary = unary;
+    this.#held = new HeldContent(context.budget, stream, "whole");
   }
 
   // MessageHandler
@@ -118,10 +120,11 @@ export class UnaryServerCall implements MessageHandler {
       return;
     }
     const { readMaxBytes } = this.#unary.options;
-    this.#pieces.push(bytes);
-    this.#length += bytes.length;
-    if (this.#length > readMaxBytes) {
+    this.#content.push(bytes);
+    if (this.#content.length > readMaxBytes) {
       this.#fail(messageTooLarge(readMaxBytes));
+    } else {
+      this.#held.add(bytes);
     }
   }
 
@@ -131,6 +134,7 @@ export class UnaryServerCall implements MessageHandler {
 
   end(): void {
     this.#requestOver = true;
+    this.#held.end();
     this.#runWhenReady();
   }
 
@@ -183,7 +187,11 @@ export class UnaryServerCall implements MessageHandler {
   async #run(): Promise<void> {
     const { format } = this.#head;
     try {
-      const content = await this.#unary.invoke(this.#takeRequest(), format, this.#handlerContext());
+      const content = await this.#unary.invoke(
+        this.#content.take(),
+        format,
+        this.#handlerContext(),
+      );
       this.#signalEnd(callComplete);
       void this.#answer(() => ({ status: 200, content }));
     } catch (error) {
@@ -191,16 +199,9 @@ export class UnaryServerCall implements MessageHandler {
     }
   }
 
-  #takeRequest(): Uint8Array {
-    const pieces = this.#pieces;
-    this.#pieces = [];
-    const [first] = pieces;
-    return pieces.length === 1 && first !== undefined ? first : concatBytes(pieces);
-  }
-
   #fail(error: unknown): void {
     this.#answering = true;
-    this.#pieces = [];
+    this.#dropRequest();
     this.#signalEnd(error);
     void this.#answer(() => this.#failure(error));
   }
@@ -303,9 +304,14 @@ export class UnaryServerCall implements MessageHandler {
   /** No more of an answer. */
   #end(reason: unknown): void {
     this.#answerOver = true;
-    this.#pieces = [];
+    this.#dropRequest();
     this.#signalEnd(reason);
     this.#sender?.stop();
+  }
+
+  #dropRequest(): void {
+    this.#content.clear();
+    this.#held.end();
   }
 
   /** The handler's signal fires, if it has looked at it. The first reason counts. */

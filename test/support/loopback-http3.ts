@@ -132,6 +132,8 @@ export const connectionLost: H3Error = new H3Error(H3.NO_ERROR, "connection lost
   cause: { type: "timeout", handshaking: false },
 });
 
+const pieceBytes = 16_384;
+
 type Item =
   | { readonly type: "headers" | "trailers"; readonly fields: FieldSection }
   | { readonly type: "data"; readonly bytes: Uint8Array }
@@ -163,16 +165,14 @@ class StreamEnd implements RequestStream {
 
   sendHeaders(fields: FieldSection, options?: SendHeadersOptions): void {
     this.#send({ type: "headers", fields });
-    if (options?.content !== undefined && options.content.length > 0) {
-      this.#send({ type: "data", bytes: options.content });
-    }
+    this.#sendPieces(options?.content ?? new Uint8Array(0));
     if (options?.end === true) {
       this.end();
     }
   }
 
   sendData(bytes: Uint8Array, options?: { readonly end?: boolean }): boolean {
-    this.#send({ type: "data", bytes });
+    this.#sendPieces(bytes);
     if (options?.end === true) {
       this.end();
     }
@@ -180,6 +180,13 @@ class StreamEnd implements RequestStream {
       this.#sending = "blocked";
     }
     return this.#sending === "open";
+  }
+
+  /** Content does not arrive as it was sent. */
+  #sendPieces(bytes: Uint8Array): void {
+    for (let start = 0; start < bytes.length; start += pieceBytes) {
+      this.#send({ type: "data", bytes: bytes.slice(start, start + pieceBytes) });
+    }
   }
 
   sendTrailers(fields: FieldSection): void {

@@ -30,6 +30,7 @@ export interface RpcPairOptions {
   readonly router?: ConnectRouterOptions;
   readonly authorize?: AuthorizeCall;
   readonly maxConcurrentCalls?: number;
+  readonly receiveBudgetBytes?: number;
   readonly handlerTimeoutMs?: number;
   readonly window?: number;
   readonly platform?: Platform;
@@ -51,6 +52,8 @@ export class RpcPair {
   readonly routes: ServiceRoutes;
   /** Sessions in the order in which they were dialed. */
   readonly sessions: LoopbackSession[] = [];
+  /** Their servers' ends. */
+  readonly served: ServedConnection[] = [];
   /** What could be told to no caller. */
   readonly reports: unknown[] = [];
   /** Calls that are not over, on the client's side. */
@@ -135,9 +138,11 @@ export class RpcPair {
       peer: testPeer,
       routes: this.routes,
       maxConcurrentCalls: this.#options.maxConcurrentCalls ?? 1_000,
+      receiveBudgetBytes: this.#options.receiveBudgetBytes,
       platform: this.#options.platform ?? nodePlatform,
       report: (error) => this.reports.push(error),
     });
+    this.served.push(served);
     return new LoopbackSession({
       onRequest: (stream, fields) => served.onRequest(stream, fields),
       ...(events === undefined ? {} : { events }),

@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ContentBuffer } from "./content-buffer.ts";
+
+test("what was pushed comes back as one, whatever the pieces", () => {
+  fc.assert(
+    fc.property(fc.array(fc.uint8Array({ maxLength: 3_000 }), { maxLength: 20 }), (pieces) => {
+      const buffer = new ContentBuffer();
+      for (const piece of pieces) {
+        buffer.push(piece.slice());
+      }
+      const all = Buffer.concat(pieces);
+      assert.equal(buffer.length, all.length);
+      assert.deepEqual(Buffer.from(buffer.take()), all);
+      assert.equal(buffer.length, 0);
+      assert.equal(buffer.take().length, 0);
+    }),
+  );
+});
+
+test("a single piece is not copied", () => {
+  const piece = Uint8Array.of(1, 2, 3);
+  const buffer = new ContentBuffer();
+  buffer.push(piece);
+  assert.equal(buffer.take(), piece);
+});
