@@ -82,8 +82,8 @@ export class Connection implements AsyncDisposable {
         this.#successor.handler.streamOpened(stream);
         return;
       }
-      const pending = new PendingStream(stream);
-      this.#incoming[stream.direction].push(pending);
+      const receive = new ReceiveStream(stream, this.#hold);
+      this.#incoming[stream.direction].push(new PendingStream(stream, receive));
     },
     streamsAvailable: (direction) => {
       this.#streamsAvailable.notify();
@@ -173,9 +173,8 @@ export class Connection implements AsyncDisposable {
     if (pending === undefined) {
       return undefined;
     }
-    const receive = new ReceiveStream(pending.stream, this.#hold);
-    pending.passTo(this.#streamHandler(undefined, receive));
-    return receive;
+    pending.passTo(this.#streamHandler(undefined, pending.receive));
+    return pending.receive;
   }
 
   /** Largest datagram that can be sent now, in bytes; undefined when the peer takes none. */
@@ -347,7 +346,7 @@ export class Connection implements AsyncDisposable {
 
   #bidirectional(stream: EngineStream, pending?: PendingStream): BiStream {
     const send = this.#sendStream(stream);
-    const receive = new ReceiveStream(stream, this.#hold);
+    const receive = pending?.receive ?? new ReceiveStream(stream, this.#hold);
     const handler = this.#streamHandler(send, receive);
     if (pending === undefined) {
       stream.handler = handler;

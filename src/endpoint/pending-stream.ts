@@ -1,16 +1,20 @@
 import type { CloseCause, EngineStream, StreamHandler } from "../engine/engine.ts";
 
+import type { ReceiveStream } from "./receive-stream.ts";
+
 /**
- * A stream that the peer opened and nobody has taken yet. Its data waits in the engine; what else happens to it is
- * remembered for whoever takes it.
+ * A stream that the peer opened and nobody has taken yet. Its data waits in the engine, and in the receiving half when
+ * the connection ends before; what else happens to it is remembered for whoever takes it.
  */
 export class PendingStream implements StreamHandler {
   readonly stream: EngineStream;
+  readonly receive: ReceiveStream;
   #stoppedWith: bigint | undefined;
   #lost: CloseCause | undefined;
 
-  constructor(stream: EngineStream) {
+  constructor(stream: EngineStream, receive: ReceiveStream) {
     this.stream = stream;
+    this.receive = receive;
     stream.handler = this;
   }
 
@@ -48,5 +52,6 @@ export class PendingStream implements StreamHandler {
 
   connectionClosed(cause: CloseCause): void {
     this.#lost = cause;
+    this.receive.keepRest(cause);
   }
 }

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { stayAlive } from "../../test/support/stay-alive.ts";
 import type { CloseCause, EngineStream } from "../engine/engine.ts";
 import { Endpoint } from "./endpoint.ts";
 import { connectionLost } from "./endpoint-error.ts";
 import { ProcessHold } from "./process-hold.ts";
 import { ReceiveStream } from "./receive-stream.ts";
+
+stayAlive();
 
 const closedByPeer: CloseCause = { type: "application", origin: "peer", code: 0n, reason: "" };
 
@@ -104,4 +107,22 @@ test("F8: 600 kB that the peer knows to be delivered are read after it has close
   await dialed.closed;
   const rest = await receive.readToEnd(1_000_000);
   assert.equal(first.length + rest.length, 600_000);
+});
+
+test("F8: a stream that is accepted after its connection has ended is complete", async () => {
+  await using server = await Endpoint.bind({ bind: "127.0.0.1:0", alpns: ["test/1"] });
+  await using client = await Endpoint.bind({ bind: "127.0.0.1:0" });
+  const [incoming, outgoing] = await Promise.all([
+    server.accept(),
+    client.connect(server.ticket(), "test/1"),
+  ]);
+  assert(incoming);
+  const send = await outgoing.openUni();
+  await send.write(new Uint8Array(100_000));
+  send.finish();
+  // Graceful: the peer has everything, and has acknowledged it.
+  await outgoing.close();
+  await incoming.closed;
+  const receive = await incoming.acceptUni();
+  assert.equal((await receive?.readToEnd(200_000))?.length, 100_000);
 });

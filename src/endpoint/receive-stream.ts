@@ -1,5 +1,5 @@
 import { Signal } from "../base/signal.ts";
-import type { EngineStream } from "../engine/engine.ts";
+import type { CloseCause, EngineStream } from "../engine/engine.ts";
 import { EndpointError } from "./endpoint-error.ts";
 import type { ProcessHold } from "./process-hold.ts";
 
@@ -14,6 +14,7 @@ export class ReceiveStream implements AsyncIterable<Uint8Array> {
   #lost: EndpointError | undefined;
   /** What the engine still had when the connection ended, at most a receive window. */
   #rest: Uint8Array[] = [];
+  #restKept = false;
   #restDropped = false;
   #web: ReadableStream<Uint8Array> | undefined;
 
@@ -163,20 +164,29 @@ export class ReceiveStream implements AsyncIterable<Uint8Array> {
 
   /** @internal */
   handleConnectionClosed(error: EndpointError): void {
-    const { closeCause } = error;
-    if (closeCause?.type !== "application" || closeCause.origin === "peer") {
-      // The engine forgets the stream after this call.
-      const stream = this.#stream;
-      for (let bytes = stream.read(); bytes !== undefined; bytes = stream.read()) {
-        this.#rest.push(bytes);
-      }
+    if (error.closeCause !== undefined) {
+      this.keepRest(error.closeCause);
     }
     this.#lost = error;
     this.#readable.notify();
   }
 
+  /** The connection is ending: the engine forgets the stream when it has told its handler. @internal */
+  keepRest(cause: CloseCause): void {
+    if (this.#restKept) {
+      return;
+    }
+    this.#restKept = true;
+    if (cause.type !== "application" || cause.origin === "peer") {
+      const stream = this.#stream;
+      for (let bytes = stream.read(); bytes !== undefined; bytes = stream.read()) {
+        this.#rest.push(bytes);
+      }
+    }
+  }
+
   #next(maxBytes: number | undefined): Uint8Array | undefined {
-    if (this.#lost === undefined) {
+    if (!this.#restKept) {
       return this.#stream.read(maxBytes);
     }
     const first = this.#rest[0];
