@@ -173,3 +173,15 @@ test("an engine that fails or has ended takes all, other errors of it are bugs",
   stream.failure = new EngineError("invalid-options", "test");
   assert.throws(() => port.write(Uint8Array.of(1), false), { code: "invalid-options" });
 });
+
+test("a reset is told at once, also when nobody reads, and once", () => {
+  const { core, stream, log } = start();
+  core.wantsBytes = false;
+  stream.receiveState = "reset";
+  stream.resetCode = 7n;
+  stream.handler.resetUnread?.(7n);
+  stream.handler.resetUnread?.(7n);
+  core.wantsBytes = true;
+  stream.handler.readable();
+  assert.deepEqual(log, ["reset 7"]);
+});

@@ -79,6 +79,14 @@ export class EngineStreamPort implements StreamPort, StreamHandler {
     }
   }
 
+  /** The peer gave up while we did not read: whoever handles the message hears of it at once. */
+  resetUnread(code: bigint): void {
+    if (!this.#readingOver) {
+      this.#readingOver = true;
+      this.#core.wasReset(code);
+    }
+  }
+
   writable(): void {
     for (let bytes = this.#waiting[0]; bytes !== undefined; bytes = this.#waiting[0]) {
       const fin = this.#finWaiting && this.#waiting.length === 1;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Code, createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { deferred } from "../../src/base/deferred.ts";
 import {
   createPeerRouter,
@@ -242,4 +242,33 @@ describe("options", () => {
       assert.throws(() => createPeerRouter(endpoint, options as PeerRouterOptions), error);
     });
   }
+});
+
+test("F16: a handler that does not read hears at once that the caller is gone", async () => {
+  const fired = deferred<unknown>();
+  await using peers = await Peers.start({
+    implementation: {
+      collect: async (_requests, { signal }) => {
+        signal.addEventListener("abort", () => fired.resolve(signal.reason));
+        await fired.promise;
+        return {};
+      },
+    },
+  });
+  const abort = new AbortController();
+  // More than what waits for a reader outside of the engine.
+  const held = deferred<void>();
+  async function* endless() {
+    for (let sent = 0; ; sent += 10_000) {
+      if (sent > 500_000) {
+        held.resolve();
+      }
+      yield { message: "x".repeat(10_000) };
+    }
+  }
+  const answer = peers.echo.collect(endless(), { signal: abort.signal });
+  await held.promise;
+  abort.abort();
+  await assert.rejects(answer, (error) => ConnectError.from(error).code === Code.Canceled);
+  assert.equal(ConnectError.from(await fired.promise).code, Code.Canceled);
 });
