@@ -1,10 +1,4 @@
-import {
-  Code,
-  ConnectError,
-  type ContextValues,
-  createContextValues,
-  type HandlerContext,
-} from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   type Compression,
   compressionNegotiate,
@@ -17,18 +11,17 @@ import {
   parseTimeout,
   trailerMux,
 } from "@connectrpc/connect/protocol-connect";
-import type { Timer } from "../base/platform.ts";
 import { H3, H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import { BodySender } from "./body-sender.ts";
 import { callComplete } from "./call-scope.ts";
 import { abortReason } from "./connect-errors.ts";
 import { ContentBuffer } from "./content-buffer.ts";
-import { type FieldSection, headersFromFields, responseFields } from "./fields.ts";
+import { type FieldSection, responseFields } from "./fields.ts";
 import { HeldContent } from "./held-content.ts";
 import { messageTooLarge } from "./message-limits.ts";
-import { peerKey } from "./peer-context.ts";
 import type { Route, ServerCallContext } from "./server-call.ts";
+import { UnaryContext } from "./unary-context.ts";
 import {
   contentTypes,
   type Format,
@@ -46,7 +39,7 @@ const maxAnswerAtOnce = 65_536;
 
 /**
  * A unary call of the Connect protocol that goes the short way: as a {@link ServerCall} to the peer, to the byte, and to
- * the handler. What few handlers look at, headers, signal and context values, is made when it is looked at.
+ * the handler.
  */
 export class UnaryServerCall implements MessageHandler {
   readonly #context: ServerCallContext;
@@ -57,8 +50,7 @@ export class UnaryServerCall implements MessageHandler {
   #sender: BodySender | undefined;
   readonly #content = new ContentBuffer();
   readonly #held: HeldContent;
-  #arrivedMs = 0;
-  #timeoutMs: number | undefined;
+  readonly #handlerContext: UnaryContext;
   /** May the peer call this? Asked for while the request arrives. */
   #authorized = true;
   #requestOver = false;
@@ -66,14 +58,6 @@ export class UnaryServerCall implements MessageHandler {
   #answering = false;
   /** The answer is complete, or nobody is there to get it. */
   #answerOver = false;
-
-  #abort: AbortController | undefined;
-  #ended: { readonly reason: unknown } | undefined;
-  #deadline: Timer | undefined;
-  #requestHeader: Headers | undefined;
-  #responseHeader: Headers | undefined;
-  #responseTrailer: Headers | undefined;
-  #values: ContextValues | undefined;
 
   constructor(
     context: ServerCallContext,
@@ -88,6 +72,7 @@ export class UnaryServerCall implements MessageHandler {
     this.#route = route;
     this.#unary = unary;
     this.#held = new HeldContent(context.budget, stream, "whole");
+    this.#handlerContext = new UnaryContext(unary.method, head, context);
   }
 
   // MessageHandler
@@ -98,16 +83,14 @@ export class UnaryServerCall implements MessageHandler {
       this.#stream.cancel(H3.REQUEST_REJECTED);
       return;
     }
-    this.#arrivedMs = this.#context.platform.now();
-    const { maxTimeoutMs } = this.#unary.options;
+    const { maxTimeoutMs, readMaxBytes } = this.#unary.options;
     const { timeoutMs, error } = parseTimeout(this.#head.timeout, maxTimeoutMs);
-    this.#timeoutMs = timeoutMs;
+    this.#handlerContext.arrived(timeoutMs);
     if (error !== undefined) {
       this.#fail(error);
       return;
     }
     this.#authorize();
-    const { readMaxBytes } = this.#unary.options;
     if (!this.#answering && this.#head.contentLength > readMaxBytes) {
       this.#fail(messageTooLarge(readMaxBytes, this.#head.contentLength));
     }
@@ -134,7 +117,6 @@ export class UnaryServerCall implements MessageHandler {
 
   end(): void {
     this.#requestOver = true;
-    this.#held.end();
     this.#runWhenReady();
   }
 
@@ -186,13 +168,11 @@ export class UnaryServerCall implements MessageHandler {
 
   async #run(): Promise<void> {
     const { format } = this.#head;
+    const request = this.#content.take();
+    this.#held.end();
     try {
-      const content = await this.#unary.invoke(
-        this.#content.take(),
-        format,
-        this.#handlerContext(),
-      );
-      this.#signalEnd(callComplete);
+      const content = await this.#unary.invoke(request, format, this.#handlerContext.forHandler());
+      this.#handlerContext.end(callComplete);
       void this.#answer(() => ({ status: 200, content }));
     } catch (error) {
       this.#fail(error);
@@ -202,7 +182,7 @@ export class UnaryServerCall implements MessageHandler {
   #fail(error: unknown): void {
     this.#answering = true;
     this.#dropRequest();
-    this.#signalEnd(error);
+    this.#handlerContext.end(error);
     void this.#answer(() => this.#failure(error));
   }
 
@@ -211,7 +191,7 @@ export class UnaryServerCall implements MessageHandler {
       error instanceof ConnectError
         ? error
         : new ConnectError("internal error", Code.Internal, undefined, undefined, error);
-    const header = this.#responseHeaders();
+    const header = this.#handlerContext.responseHeader;
     header.set("content-type", contentTypeUnaryJson);
     failure.metadata.forEach((value, name) => {
       header.set(name, value);
@@ -230,7 +210,7 @@ export class UnaryServerCall implements MessageHandler {
           await this.#send(status, content);
         } else {
           const compressed = await compression.compress(content);
-          this.#responseHeaders().set("content-encoding", compression.name);
+          this.#handlerContext.responseHeader.set("content-encoding", compression.name);
           await this.#send(status, compressed);
         }
       }
@@ -281,10 +261,13 @@ export class UnaryServerCall implements MessageHandler {
 
   #responseFields(status: number, contentLength: number): FieldSection {
     const { format } = this.#head;
-    if (this.#responseHeader === undefined && this.#responseTrailer === undefined) {
+    if (this.#handlerContext.isPlain) {
       return plainResponse(format, contentLength);
     }
-    const header = trailerMux(this.#responseHeaders(), this.#responseTrailer ?? new Headers());
+    const header = trailerMux(
+      this.#handlerContext.responseHeader,
+      this.#handlerContext.responseTrailer,
+    );
     header.set("content-length", String(contentLength));
     return responseFields(status, header);
   }
@@ -293,9 +276,8 @@ export class UnaryServerCall implements MessageHandler {
     if (this.#answerOver) {
       return;
     }
-    const passedMs = this.#context.platform.now() - this.#arrivedMs;
-    const remainingMs = this.#timeoutMs === undefined ? undefined : this.#timeoutMs - passedMs;
-    this.#end(abortReason(error, this.#context.peer.id.short, remainingMs));
+    const { short } = this.#context.peer.id;
+    this.#end(abortReason(error, short, this.#handlerContext.remainingMs()));
     if (!this.#answering) {
       this.#context.ended();
     }
@@ -305,83 +287,13 @@ export class UnaryServerCall implements MessageHandler {
   #end(reason: unknown): void {
     this.#answerOver = true;
     this.#dropRequest();
-    this.#signalEnd(reason);
+    this.#handlerContext.end(reason);
     this.#sender?.stop();
   }
 
   #dropRequest(): void {
     this.#content.clear();
     this.#held.end();
-  }
-
-  /** The handler's signal fires, if it has looked at it. The first reason counts. */
-  #signalEnd(reason: unknown): void {
-    if (this.#ended === undefined) {
-      this.#ended = { reason };
-      if (this.#deadline !== undefined) {
-        this.#context.platform.clearTimer(this.#deadline);
-      }
-      this.#abort?.abort(reason);
-    }
-  }
-
-  #handlerContext(): HandlerContext {
-    const { method } = this.#unary;
-    const { authority, path } = this.#head;
-    const call = this;
-    return {
-      method,
-      service: method.parent,
-      protocolName: "connect",
-      requestMethod: "POST",
-      url: `https://${authority}${path}`,
-      timeoutMs: () => call.#remainingMs(),
-      get signal() {
-        return call.#signal();
-      },
-      get requestHeader() {
-        call.#requestHeader ??= headersFromFields(call.#head.fields) ?? new Headers();
-        return call.#requestHeader;
-      },
-      get responseHeader() {
-        return call.#responseHeaders();
-      },
-      get responseTrailer() {
-        call.#responseTrailer ??= new Headers();
-        return call.#responseTrailer;
-      },
-      get values() {
-        call.#values ??= createContextValues().set(peerKey, call.#context.peer);
-        return call.#values;
-      },
-    };
-  }
-
-  #signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      const abort = new AbortController();
-      this.#abort = abort;
-      const remainingMs = this.#remainingMs();
-      if (this.#ended !== undefined) {
-        abort.abort(this.#ended.reason);
-      } else if (remainingMs !== undefined) {
-        this.#deadline = this.#context.platform.setTimer(Math.max(0, remainingMs), () => {
-          this.#signalEnd(new ConnectError("the operation timed out", Code.DeadlineExceeded));
-        });
-      }
-    }
-    return this.#abort.signal;
-  }
-
-  #remainingMs(): number | undefined {
-    return this.#timeoutMs === undefined
-      ? undefined
-      : this.#timeoutMs - (this.#context.platform.now() - this.#arrivedMs);
-  }
-
-  #responseHeaders(): Headers {
-    this.#responseHeader ??= new Headers({ "content-type": contentTypes[this.#head.format] });
-    return this.#responseHeader;
   }
 }
 
