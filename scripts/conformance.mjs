@@ -1,0 +1,302 @@
+// Runs the Connect project's conformance suite: its runner reads the cases, our client makes the calls, our server answers
+// them. Both are peers that know each other by key, so what is between them is QUIC.
+
+import { spawn, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import zlib from "node:zlib";
+
+/** Something that whoever runs this can do something about. */
+class Problem extends Error {}
+
+const version = "v1.0.5";
+
+/** The runner asks for 1.24, which Go fetches by itself since 1.21. */
+const oldestGo = 21;
+
+/** `told`: what the runner believes to test. It ties gRPC to HTTP/2; what carries the calls is HTTP/3 in all runs. */
+const protocols = [
+  { name: "connect", told: "HTTP/3" },
+  { name: "grpc-web", told: "HTTP/3" },
+  { name: "grpc", told: "HTTP/2" },
+];
+
+const ways = ["plain", "general"];
+
+/** What a run takes on two busy cores, several times over. */
+const runSeconds = 300;
+
+const usage = `Usage: npm run test:conformance -- [options]
+
+Runs the Connect project's conformance suite (connectrpc.com/conformance ${version}) with our client against our server,
+two peers over QUIC. The exit code is 0 when every case has passed.
+
+The first time, it builds the runner into .cache/conformance, which takes Go 1.${oldestGo} or later and some minutes.
+
+A run is a protocol and a way
+  plain      unary calls of Connect go the short way that they have when nobody watches them
+  general    an interceptor that does nothing, on both sides, sends them the way of all other calls
+
+Options
+  --protocol <name>   only this one: ${protocols.map(({ name }) => name).join(", ")}
+  --way <name>        only this one: ${ways.join(", ")}
+  --run <pattern>     only the cases whose name matches, as "Timeouts/**"; may be given several times
+  --verbose           all that the runner says
+  --help
+`;
+
+const { values: options } = parseArgs({
+  options: {
+    protocol: { type: "string" },
+    way: { type: "string" },
+    run: { type: "string", multiple: true, default: [] },
+    verbose: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+const chosen = {
+  protocols: protocols.filter(({ name }) => name === (options.protocol ?? name)),
+  ways: ways.filter((name) => name === (options.way ?? name)),
+};
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const programs = "test/conformance";
+const cache = join(root, ".cache/conformance");
+const runner = join(cache, "connectconformance");
+const suites = join(cache, "suites");
+
+if (options.help) {
+  console.log(usage);
+} else if (chosen.protocols.length === 0 || chosen.ways.length === 0) {
+  console.error(usage);
+  process.exitCode = 2;
+} else {
+  try {
+    prepare();
+    process.exitCode = (await runAll()) ? 0 : 1;
+  } catch (error) {
+    console.error(error instanceof Problem ? error.message : error);
+    process.exitCode = 1;
+  }
+}
+
+/** Brings the cache up to date, and checks the types of our programs, which need what is generated there. */
+function prepare() {
+  const { version: generator } = readJson("node_modules/@bufbuild/protoc-gen-es/package.json");
+  const stamp = `connectconformance ${version}, protoc-gen-es ${generator}\n`;
+  const stampFile = join(cache, "stamp");
+  if (!existsSync(stampFile) || readFileSync(stampFile, "utf8") !== stamp) {
+    // Built elsewhere first, so that what is there is whole.
+    const fresh = `${cache}.new`;
+    rmSync(fresh, { recursive: true, force: true });
+    mkdirSync(fresh, { recursive: true });
+    buildInto(fresh);
+    writeFileSync(join(fresh, "stamp"), stamp);
+    rmSync(cache, { recursive: true, force: true });
+    renameSync(fresh, cache);
+  }
+  run("node_modules/typescript/bin/tsc", ["-p", programs]);
+}
+
+function buildInto(folder) {
+  const go = findGo();
+  console.log(`building the conformance runner ${version} and what belongs to it`);
+  const env = {
+    ...process.env,
+    GOBIN: folder,
+    GOFLAGS: "-mod=mod",
+    GOTOOLCHAIN: "auto",
+    CGO_ENABLED: "0",
+  };
+  const call = (args) => {
+    const { status, stdout } = spawnSync(go, args, {
+      cwd: folder,
+      env,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    if (status !== 0) {
+      throw new Problem(`cannot build the conformance runner: go ${args[0]} failed`);
+    }
+    return stdout;
+  };
+  call(["install", `connectrpc.com/conformance/cmd/connectconformance@${version}`]);
+  const { Dir: source } = JSON.parse(
+    call(["mod", "download", "-json", `connectrpc.com/conformance@${version}`]),
+  );
+  const plugin = { local: "protoc-gen-es", out: "gen", opt: ["target=js+dts"] };
+  const template = JSON.stringify({ version: "v2", plugins: [plugin] });
+  run("node_modules/@bufbuild/buf/bin/buf", [
+    ...["generate", join(source, "proto")],
+    ...["--template", template, "--output", folder],
+  ]);
+  copySuites(
+    join(source, "internal/app/connectconformance/testsuites/data"),
+    join(folder, "suites"),
+  );
+}
+
+/**
+ * Some suites are for clients or for servers alone, and the runner leaves them out when it tests both. Where all that
+ * stands against them is that line, they run here as well. Those with raw HTTP messages need a client or server of the
+ * runner to send them.
+ */
+function copySuites(from, to) {
+  mkdirSync(to);
+  for (const name of readdirSync(from)) {
+    const text = readFileSync(join(from, name), "utf8");
+    if (!/\braw(Request|Response):/.test(text)) {
+      writeFileSync(join(to, name), text.replace(/^mode: TEST_MODE_\w+\n/m, ""));
+    }
+  }
+}
+
+function findGo() {
+  const found = ["go", "/usr/local/go/bin/go"]
+    .map((path) => ({ path, says: spawnSync(path, ["version"], { encoding: "utf8" }).stdout }))
+    .map(({ path, says }) => ({ path, minor: Number(/ go1\.(\d+)/.exec(says ?? "")?.[1] ?? 0) }));
+  const go = found.find(({ minor }) => minor >= oldestGo);
+  if (go !== undefined) {
+    return go.path;
+  }
+  const [best] = found.filter(({ minor }) => minor > 0);
+  const what = best === undefined ? "there is no Go" : `this Go is 1.${best.minor}`;
+  throw new Problem(
+    `the conformance runner is a program in Go, and ${what}: install Go 1.${oldestGo} or later, from https://go.dev/dl ` +
+      "or as a package of your system (golang), and put it on the PATH",
+  );
+}
+
+/** Prints a line per run. Returns whether all cases of all runs have passed. */
+async function runAll() {
+  row("protocol", "told", "way", "cases", "passed", "failed", "seconds");
+  const totals = { cases: 0, passed: 0 };
+  const failures = [];
+  for (const { name, told } of chosen.protocols) {
+    for (const way of chosen.ways) {
+      const start = performance.now();
+      const { cases, passed, complete, output } = await runSuites(name, way);
+      const seconds = ((performance.now() - start) / 1_000).toFixed(0);
+      row(name, told, way, cases, passed, cases - passed, seconds);
+      totals.cases += cases;
+      totals.passed += passed;
+      if (!complete) {
+        failures.push({ name, way, output });
+      }
+    }
+  }
+  row("all", "", "", totals.cases, totals.passed, totals.cases - totals.passed, "");
+  for (const { name, way, output } of failures) {
+    console.log(`\n──── ${name}, ${way}\n${output.trim()}`);
+  }
+  return failures.length === 0;
+}
+
+/** A line of the table: protocol, HTTP version told, way, cases run, passed, failed, seconds. */
+function row(...cells) {
+  console.log(cells.map((cell) => `${cell}`.padStart(8)).join("  "));
+}
+
+/** One run of the runner. `complete`: every case was run and has passed. */
+async function runSuites(protocol, way) {
+  const program = (name) => [
+    ...[process.execPath, "--import=tsx"],
+    ...[`${programs}/${name}.ts`, "--way", way],
+  ];
+  const { code, output } = await spawnRunner([
+    ...["--mode", "both", "--conf", configFile(protocol)],
+    ...readdirSync(suites).flatMap((name) => ["--test-file", join(suites, name)]),
+    ...options.run.flatMap((pattern) => ["--run", pattern]),
+    ...(options.verbose ? ["-v"] : []),
+    ...["--", ...program("client"), "----", ...program("server")],
+  ]);
+  const number = (pattern) => Number(pattern.exec(output)?.[1] ?? 0);
+  const cases = number(/^Total cases: (\d+)$/m) + number(/^Another (\d+) could not be run/m);
+  const passed = number(/^(\d+) passed, \d+ failed$/m);
+  return { cases, passed, complete: code === 0 && cases > 0 && passed === cases, output };
+}
+
+/** The configuration of a protocol, without what this Node.js lacks. */
+function configFile(protocol) {
+  const file = join(root, programs, `${protocol}.yaml`);
+  if (typeof zlib.zstdCompress === "function") {
+    return file;
+  }
+  const reduced = join(cache, "config", `${protocol}.yaml`);
+  mkdirSync(dirname(reduced), { recursive: true });
+  writeFileSync(reduced, readFileSync(file, "utf8").replace(/^.*COMPRESSION_ZSTD\n/m, ""));
+  return reduced;
+}
+
+/** Resolves with the exit code and all that the runner and our programs have said. */
+function spawnRunner(args) {
+  const child = spawn(runner, args, {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    // A group of its own, so that nothing of it is left behind.
+    detached: true,
+  });
+  const chunks = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk) => {
+      chunks.push(chunk);
+      if (options.verbose) {
+        process.stdout.write(chunk);
+      }
+    });
+  }
+  const killAll = () => {
+    try {
+      process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // The group is gone already.
+    }
+  };
+  const watchdog = setTimeout(() => {
+    chunks.push(Buffer.from(`\nkilled after ${runSeconds} s`));
+    killAll();
+  }, runSeconds * 1_000);
+  process.once("exit", killAll);
+  const stop = () => process.exit(1);
+  process.once("SIGINT", stop).once("SIGTERM", stop);
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => {
+      clearTimeout(watchdog);
+      killAll();
+      process.off("exit", killAll).off("SIGINT", stop).off("SIGTERM", stop);
+      resolve({ code, output: Buffer.concat(chunks).toString("utf8") });
+    });
+  });
+}
+
+/** Runs a program of node_modules, with its siblings on the PATH. */
+function run(path, args) {
+  const bin = join(root, "node_modules/.bin");
+  const { status } = spawnSync(process.execPath, [join(root, path), ...args], {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH}` },
+  });
+  if (status !== 0) {
+    throw new Problem(`${path} failed`);
+  }
+}
+
+function readJson(path) {
+  const file = join(root, path);
+  if (!existsSync(file)) {
+    throw new Problem(`${path} is not there: run \`npm ci\` first`);
+  }
+  return JSON.parse(readFileSync(file, "utf8"));
+}

@@ -1,0 +1,23 @@
+// What client and server of a run have in common.
+
+import { createRegistry, type Registry } from "@bufbuild/protobuf";
+import type { Interceptor } from "@connectrpc/connect";
+import { file_connectrpc_conformance_v1_service } from "../../.cache/conformance/gen/connectrpc/conformance/v1/service_pb.js";
+
+/**
+ * The interceptors of a run. Unary calls of the Connect protocol go a short way when nobody could see the difference:
+ * "plain" lets them, "general" keeps them from it with an interceptor that does nothing.
+ */
+export function interceptorsOf(way: string | undefined): Interceptor[] {
+  switch (way) {
+    case "plain":
+      return [];
+    case "general":
+      return [(next) => next];
+    default:
+      throw new RangeError(`no way ${JSON.stringify(way)}: there are plain and general`);
+  }
+}
+
+/** The messages that stand inside of others as google.protobuf.Any; JSON cannot be read or written without. */
+export const registry: Registry = createRegistry(file_connectrpc_conformance_v1_service);
