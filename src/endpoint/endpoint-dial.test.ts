@@ -41,7 +41,7 @@ test("an address that nothing can be sent to is as good as none", async () => {
     await assert.rejects(client.connect(at(server, address), alpn), {
       name: "EndpointError",
       code: "no-address",
-      message: /no address of it can be dialed/,
+      message: `cannot connect to ${server.id.short}: no address of it can be dialed: ${address}`,
     });
   }
 });

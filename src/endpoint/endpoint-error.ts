@@ -1,13 +1,13 @@
 import type { CloseCause } from "../engine/engine.ts";
 
 export type EndpointErrorCode =
-  /** The target names no address that can be dialed. */
+  /** The target names no address that can be dialed. An id alone is not enough yet. */
   | "no-address"
   /** Nobody answered within the dial timeout. */
   | "dial-timeout"
   /** Somebody answered and could not prove the dialed key. */
   | "wrong-key"
-  /** The peer answered and would not take the connection: too busy, or it found fault with our key. */
+  /** The peer answered and would not take the connection: too busy, serves no protocol, or found fault with our key. */
   | "refused"
   /** The peer speaks none of the offered protocols. */
   | "alpn-mismatch"
@@ -107,18 +107,34 @@ export function connectionLost(cause: CloseCause, peer: string): EndpointError {
   });
 }
 
+/** Whom a dial was meant for, as messages name it. */
+export interface DialTarget {
+  /** Its short id. */
+  readonly peer: string;
+  readonly addresses: string;
+  readonly alpns: readonly string[];
+}
+
 /** Turns the end of a handshake that we began into an error. */
-export function dialFailed(cause: CloseCause, peer: string, addresses: string): EndpointError {
+export function dialFailed(
+  cause: CloseCause,
+  { peer, addresses, alpns }: DialTarget,
+): EndpointError {
   const what = `cannot connect to ${peer} at ${addresses}`;
   const options = { closeCause: cause };
   if (cause.type === "timeout") {
-    return new EndpointError("dial-timeout", `${what}: no answer`, options);
+    return new EndpointError(
+      "dial-timeout",
+      `${what}: no answer; is it running there, and does UDP reach it?`,
+      options,
+    );
   }
   if (cause.type === "transport") {
     if (cause.code === noApplicationProtocol) {
+      const offered = alpns.map((alpn) => JSON.stringify(alpn)).join(" or ");
       return new EndpointError(
         "alpn-mismatch",
-        `${what}: the peer does not speak this protocol`,
+        `${what}: the peer does not speak ${offered}; it serves other protocols`,
         options,
       );
     }
@@ -132,7 +148,11 @@ export function dialFailed(cause: CloseCause, peer: string, addresses: string): 
           );
     }
     if (cause.code === connectionRefused) {
-      return new EndpointError("refused", `${what}: the peer refuses connections now`, options);
+      return new EndpointError(
+        "refused",
+        `${what}: the peer refuses connections; it is too busy, or serves no protocol`,
+        options,
+      );
     }
   }
   if (cause.type === "application" && cause.origin === "local") {

@@ -198,10 +198,26 @@ test("a peer that has another key than the dialed one is refused before anything
   assert.equal(accepted, 0);
 });
 
-test("a protocol that the peer does not speak is an error that says so", async () => {
+test("a protocol that the peer does not speak is an error that names it", async () => {
   await using server = await bind({ alpns: [alpn] });
   await using client = await bind();
-  await assert.rejects(client.connect(server.ticket(), "other/1"), { code: "alpn-mismatch" });
+  await assert.rejects(client.connect(server.ticket(), "other/1"), {
+    code: "alpn-mismatch",
+    message: /the peer does not speak "other\/1"; it serves other protocols$/,
+  });
+  await assert.rejects(client.connect(server.ticket(), ["other/2", "other/1"]), {
+    code: "alpn-mismatch",
+    message: /the peer does not speak "other\/2" or "other\/1"/,
+  });
+});
+
+test("a peer that serves no protocol at all refuses, and the error names that as a possible cause", async () => {
+  await using server = await bind();
+  await using client = await bind();
+  await assert.rejects(client.connect(server.ticket(), alpn), {
+    code: "refused",
+    message: /the peer refuses connections; it is too busy, or serves no protocol$/,
+  });
 });
 
 test("of several protocols the peer's choice is taken", async () => {
@@ -299,6 +315,7 @@ test("an id without addresses cannot be dialed, and a malformed ticket is refuse
   await using client = await bind();
   await assert.rejects(client.connect(SecretKey.generate().publicKey, alpn), {
     code: "no-address",
+    message: /no address of it is known; an id alone is not enough yet, dial a ticket/,
   });
   await assert.rejects(client.connect("endpointnonsense", alpn), { name: "IdentityError" });
 });

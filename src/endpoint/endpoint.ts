@@ -264,16 +264,14 @@ export class Endpoint implements AsyncDisposable {
     const addresses = dialableAddresses(addr.ipAddrs);
     const [first] = addresses;
     if (first === undefined) {
-      throw new EndpointError(
-        "no-address",
-        `cannot connect to ${addr.id.short}: no address of it ${addr.ipAddrs.length === 0 ? "is known" : "can be dialed"}`,
-      );
+      throw noAddress(addr);
     }
     const remote = addresses.length === 1 ? first : this.#mixed.add(addresses);
     const where = addresses.map(formatSocketAddress).join(", ");
+    const alpns = typeof alpn === "string" ? [alpn] : alpn;
     const transport = { ...this.#transport, ...options.transport };
     const dial = new Dial<Connection>(this.#platform, (cause) =>
-      dialFailed(cause, addr.id.short, where),
+      dialFailed(cause, { peer: addr.id.short, addresses: where, alpns }),
     );
     this.#dials.add(dial);
     try {
@@ -281,7 +279,7 @@ export class Endpoint implements AsyncDisposable {
         this.#engine.connect({
           remote,
           remotePublicKey: addr.id.bytes,
-          alpns: typeof alpn === "string" ? [alpn] : alpn,
+          alpns,
           transport,
           handler: this.#handshake(
             (id, chosen) => dial.connected(this.#adopt(engine, id, chosen, transport)),
@@ -556,6 +554,14 @@ export class Endpoint implements AsyncDisposable {
       throw new EndpointError("endpoint-closed", "the endpoint is closed");
     }
   }
+}
+
+function noAddress(addr: EndpointAddr): EndpointError {
+  const why =
+    addr.ipAddrs.length === 0
+      ? "no address of it is known; an id alone is not enough yet, dial a ticket with a direct address"
+      : `no address of it can be dialed: ${addr.ipAddrs.map(formatSocketAddress).join(", ")}`;
+  return new EndpointError("no-address", `cannot connect to ${addr.id.short}: ${why}`);
 }
 
 async function runHandler(handler: ProtocolHandler, connection: Connection): Promise<void> {
