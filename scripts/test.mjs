@@ -23,6 +23,7 @@ Options
   --name <regexp>      only tests whose name matches
   --timeout <seconds>  per file, afterwards it is killed and has failed (quick 300, interop 300, slow 1800)
   --jobs <n>           files at a time (default: one per core; interop and slow: 1)
+  --no-skips           a skipped test fails the run, unless its reason begins with "this machine"
   --list               print the files and stop
   --help
 `;
@@ -47,6 +48,7 @@ const { values: options, positionals } = parseArgs({
     name: { type: "string" },
     timeout: { type: "string" },
     jobs: { type: "string" },
+    "no-skips": { type: "boolean", default: false },
     list: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -104,6 +106,10 @@ function belongsTo(name, file) {
   return name === "quick" && !slowAlone;
 }
 
+function reporters(...names) {
+  return names.flatMap((name) => [`--test-reporter=${name}`, "--test-reporter-destination=stdout"]);
+}
+
 /** Resolves with the exit code. */
 function run(files) {
   const fileSeconds = Number(options.timeout ?? suite.fileSeconds);
@@ -113,7 +119,7 @@ function run(files) {
     [
       "--import=tsx",
       "--test",
-      "--test-reporter=spec",
+      ...reporters("spec", ...(options["no-skips"] ? ["./scripts/no-skips.mjs"] : [])),
       `--test-timeout=${fileSeconds * 1_000}`,
       `--test-concurrency=${jobs}`,
       ...(options.name === undefined ? [] : [`--test-name-pattern=${options.name}`]),
