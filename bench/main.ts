@@ -8,7 +8,14 @@ import { parseArgs } from "node:util";
 import { cases, type Effort } from "./cases.ts";
 import { contestantNames, loadContestant } from "./contestant.ts";
 import { type Pair, startPair } from "./processes.ts";
-import { type CaseResult, formatTable, median, type Report } from "./report.ts";
+import {
+  type CaseResult,
+  formatTable,
+  median,
+  parseRequirement,
+  type Report,
+  unmet,
+} from "./report.ts";
 
 const usage = `Usage: npm run bench -- [options]
 
@@ -20,6 +27,10 @@ Options
   --case <text>          only cases whose name contains the text; may be given several times
   --contestant <name>    only these; may be given several times (${contestantNames.join(", ")})
   --rounds <n>           rounds that count (default 7, quick 3), after those that warm up
+  --require <case>:<ratio>
+                         exit code 1 unless the first contestant needs at most so many times what the second one needs,
+                         or of a rate has at least so many times the other's; may be given several times, like
+                         --require "echo of 100 B, one at a time:0.5"
   --output <file>        where to write all values as JSON (default .cache/bench.json)
   --help
 
@@ -33,12 +44,23 @@ const { values: options } = parseArgs({
     case: { type: "string", multiple: true },
     contestant: { type: "string", multiple: true, default: [...contestantNames] },
     rounds: { type: "string" },
+    require: { type: "string", multiple: true, default: [] },
     output: { type: "string", default: ".cache/bench.json" },
     help: { type: "boolean", default: false },
   },
 });
+const requirements = options.require.flatMap((text) => {
+  const found = parseRequirement(
+    text,
+    cases.map(({ name }) => name),
+  );
+  return found === undefined ? [] : [found];
+});
 if (options.help) {
   console.log(usage);
+} else if (requirements.length < options.require.length) {
+  console.error(`--require: expected <case>:<ratio> with the name of a case\n\n${usage}`);
+  process.exitCode = 2;
 } else {
   await main();
 }
@@ -51,7 +73,9 @@ async function main(): Promise<void> {
     ? { milliseconds: 300, bytes: 8 * 1_048_576 }
     : { milliseconds: 1_000, bytes: 64 * 1_048_576 };
   const chosen = cases.filter(
-    ({ name }) => options.case?.some((text) => name.includes(text)) ?? true,
+    ({ name }) =>
+      requirements.some(({ caseName }) => caseName === name) ||
+      (options.case?.some((text) => name.includes(text)) ?? true),
   );
   const report = { date: new Date().toISOString(), commit: commit(), node: process.version };
   const machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}, ${process.platform}`;
@@ -81,6 +105,10 @@ async function main(): Promise<void> {
       effort: { ...effort, rounds },
       cases: results.map((result) => ({ ...result, medians: mediansOf(result) })),
     });
+    for (const line of unmet(requirements, results)) {
+      console.error(line);
+      process.exitCode = 1;
+    }
   } finally {
     for (const pair of pairs) {
       pair.close();

@@ -32,6 +32,40 @@ export function median(values: readonly number[]): number {
   );
 }
 
+/** A demand on a case: its value of the first contestant as a factor of the second one's. */
+export interface Requirement {
+  readonly caseName: string;
+  readonly ratio: number;
+}
+
+/** Reads `<case>:<ratio>`. Undefined when it is not like that, or there is no such case. */
+export function parseRequirement(
+  text: string,
+  caseNames: readonly string[],
+): Requirement | undefined {
+  const colon = text.lastIndexOf(":");
+  const caseName = text.slice(0, colon);
+  const ratio = Number(text.slice(colon + 1));
+  return ratio > 0 && caseNames.includes(caseName) ? { caseName, ratio } : undefined;
+}
+
+/** What is wrong with the results, a line for each requirement that they do not meet. */
+export function unmet(
+  requirements: readonly Requirement[],
+  results: readonly CaseResult[],
+): string[] {
+  return requirements.flatMap(({ caseName, ratio }) => {
+    const result = results.find(({ name }) => name === caseName);
+    const [ours = Number.NaN, theirs = Number.NaN] =
+      result?.series.map(({ values }) => median(values)) ?? [];
+    const found = ours / theirs;
+    const isTime = result?.unit === "us";
+    return (isTime ? found <= ratio : found >= ratio)
+      ? []
+      : [`${caseName}: ${found.toFixed(2)} ×, required at ${isTime ? "most" : "least"} ${ratio}`];
+  });
+}
+
 /**
  * The results as a table: a row for each case, a column for each contestant, and how the first one does against each of
  * the others, as a factor of the value.
