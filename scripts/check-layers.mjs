@@ -34,7 +34,6 @@ const layers = [
   },
   // The simulated world: for tests of any layer, and for users by an entry point.
   { folder: "testing", uses: ["base", "identity", "net", "engine", "endpoint"] },
-  { folder: "cli", uses: "everything" },
   { folder: "", name: "an entry point", uses: "everything" },
 ];
 
