@@ -1,3 +1,5 @@
+import { onAbort } from "./on-abort.ts";
+
 /**
  * Values on their way from a callback to whoever awaits them, first in, first out. Whoever pushes has to bound it.
  */
@@ -44,15 +46,14 @@ export class AsyncQueue<T> {
       return this.#values.shift();
     }
     return await new Promise<T | undefined>((resolve, reject) => {
-      const aborted = (): void => {
+      const stopListening = onAbort(signal, () => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
         reject(signal?.reason);
-      };
+      });
       const waiter = (value: T | undefined): void => {
-        signal?.removeEventListener("abort", aborted);
+        stopListening();
         resolve(value);
       };
-      signal?.addEventListener("abort", aborted, { once: true });
       this.#waiters.push(waiter);
     });
   }

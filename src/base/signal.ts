@@ -1,3 +1,5 @@
+import { onAbort } from "./on-abort.ts";
+
 /**
  * A condition that others wait for: each `wait` resolves at the next `notify`. Not a queue: a `notify` that nobody waits
  * for is forgotten, so check the condition first.
@@ -23,15 +25,14 @@ export class Signal {
         reject(signal.reason);
         return;
       }
-      const aborted = (): void => {
+      const stopListening = onAbort(signal, () => {
         this.#waiters = this.#waiters.filter((other) => other !== waiter);
         reject(signal?.reason);
-      };
+      });
       const waiter = (): void => {
-        signal?.removeEventListener("abort", aborted);
+        stopListening();
         resolve();
       };
-      signal?.addEventListener("abort", aborted, { once: true });
       this.#waiters.push(waiter);
     });
   }

@@ -1,4 +1,5 @@
 import { type Deferred, deferred } from "../base/deferred.ts";
+import { onAbort } from "../base/on-abort.ts";
 import type { Platform } from "../base/platform.ts";
 import type { CloseCause, EngineConnection } from "../engine/engine.ts";
 import { closeCode, type EndpointError } from "./endpoint-error.ts";
@@ -29,13 +30,12 @@ export class Dial<T> {
     const timer = this.#platform.setTimer(timeoutMs, () =>
       this.end({ type: "timeout", handshaking: true }),
     );
-    const aborted = (): void => this.giveUp(signal?.reason);
-    signal?.addEventListener("abort", aborted, { once: true });
+    const stopListening = onAbort(signal, () => this.giveUp(signal?.reason));
     try {
       return await this.#outcome.promise;
     } finally {
       this.#platform.clearTimer(timer);
-      signal?.removeEventListener("abort", aborted);
+      stopListening();
     }
   }
 

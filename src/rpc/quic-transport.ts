@@ -1,5 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
 import { deferred } from "../base/deferred.ts";
+import { onAbort } from "../base/on-abort.ts";
 import type { Connection } from "../endpoint/connection.ts";
 import { EndpointError } from "../endpoint/endpoint-error.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
@@ -102,12 +103,11 @@ class PeerTransport implements QuicTransport {
     this.#throwIfClosed();
     const outcome = deferred<HttpSession>();
     const waiter = { ready: outcome.resolve, unreachable: outcome.reject };
-    const onAbort = (): void => {
+    const stopListening = onAbort(signal, () => {
       channel.forget(waiter);
       outcome.reject(signal?.reason);
-    };
+    });
     const release = this.#context.hold();
-    signal?.addEventListener("abort", onAbort);
     try {
       const session =
         channel.acquire(waiter, this.#context.dialTimeoutMs) ?? (await outcome.promise);
@@ -119,7 +119,7 @@ class PeerTransport implements QuicTransport {
     } catch (error) {
       throw signal?.aborted === true ? error : callError(error, channel.peer);
     } finally {
-      signal?.removeEventListener("abort", onAbort);
+      stopListening();
       release();
     }
   }
