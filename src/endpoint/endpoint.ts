@@ -45,11 +45,17 @@ export interface IncomingPeer {
   readonly remoteAddress: SocketAddress;
 }
 
-/** Decides whether a peer may connect, before anything it sent is read. A throw or rejection counts as no. */
+/**
+ * Decides whether a peer may connect, before anything it sent is read. A throw or rejection counts as no, and so does no
+ * decision within 10 seconds.
+ */
 export type Authorize = (peer: IncomingPeer) => boolean | Promise<boolean>;
 
 export interface EndpointOptions {
-  /** Who this endpoint is. Default: a fresh identity. */
+  /**
+   * Who this endpoint is. To others, two endpoints with one key are one peer: they serve both as callers, and call
+   * whichever of the two answers first. Default: a fresh identity.
+   */
   readonly secretKey?: SecretKey;
   /**
    * Addresses to bind, `ip:port` or `[ip6]:port`, at most one a family; port 0 takes any free one.
