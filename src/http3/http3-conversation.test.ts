@@ -20,7 +20,7 @@ import type { Field } from "./qpack/field.ts";
 import { Qpack } from "./qpack/qpack-error.ts";
 
 /** Mutated conversations for each role. */
-const conversations = process.env.CONNECT_QUIC_TEST === "slow" ? 200_000 : 8_000;
+const conversations = process.env.CONNECT_QUIC_TEST === "slow" ? 200_000 : 30_000;
 
 test("two cores understand each other however the channel cuts and reorders (RFC 9114 §4.1, RFC 9204 §2.2)", () => {
   fc.assert(

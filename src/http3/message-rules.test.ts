@@ -26,48 +26,40 @@ const anySection: fc.Arbitrary<Field[]> = fc.array(fc.tuple(anyName, anyValue), 
 
 test("any section passes, or is malformed and says where the rule is (RFC 9114 §4.1.2)", () => {
   for (const check of [checkRequestHead, checkResponseHead, checkTrailers]) {
-    fuzz(
-      anySection,
-      (fields) => {
-        try {
-          check(fields);
-        } catch (error) {
-          assert.ok(error instanceof H3Error);
-          assert.equal(error.code, H3.MESSAGE_ERROR);
-          assert.equal(error.scope, "stream");
-          assert.match(error.message, /^malformed message: .* \(RFC 9114 §[0-9.]+\)$/);
-          assert.ok(error.message.length < 250);
-        }
-      },
-      40_000,
-    );
+    fuzz(anySection, (fields) => {
+      try {
+        check(fields);
+      } catch (error) {
+        assert.ok(error instanceof H3Error);
+        assert.equal(error.code, H3.MESSAGE_ERROR);
+        assert.equal(error.scope, "stream");
+        assert.match(error.message, /^malformed message: .* \(RFC 9114 §[0-9.]+\)$/);
+        assert.ok(error.message.length < 250);
+      }
+    });
   }
 });
 
 test("what passes has no upper-case name, no control character and its pseudo-header fields first", () => {
-  fuzz(
-    anySection,
-    (fields) => {
-      const request: Field[] = [
-        [":method", "GET"],
-        [":scheme", "https"],
-        [":authority", "a"],
-        [":path", "/"],
-        ...fields,
-      ];
-      try {
-        checkRequestHead(request);
-      } catch {
-        return;
-      }
-      for (const [name, value] of fields) {
-        assert.match(name, /^[^:A-Z\s][^A-Z\s]*$/);
-        // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
-        assert.doesNotMatch(value, /[\0-\x08\x0a-\x1f\x7f]/);
-      }
-    },
-    40_000,
-  );
+  fuzz(anySection, (fields) => {
+    const request: Field[] = [
+      [":method", "GET"],
+      [":scheme", "https"],
+      [":authority", "a"],
+      [":path", "/"],
+      ...fields,
+    ];
+    try {
+      checkRequestHead(request);
+    } catch {
+      return;
+    }
+    for (const [name, value] of fields) {
+      assert.match(name, /^[^:A-Z\s][^A-Z\s]*$/);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+      assert.doesNotMatch(value, /[\0-\x08\x0a-\x1f\x7f]/);
+    }
+  });
 });
 
 test("a frozen section is read once, and its faults again and again", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { fuzz } from "../../test/support/fuzz.ts";
 import { parseTimeoutMs, reduceTimeout } from "./timeout-field.ts";
 
 const understood: readonly [name: string, value: string, ms: number][] = [
@@ -31,15 +32,12 @@ test("a timeout that cannot be understood counts as none", () => {
 });
 
 test("a random value neither throws nor gives anything but a number", () => {
-  fc.assert(
-    fc.property(fc.stringMatching(/^[ -~]{0,12}$/), (value) => {
-      for (const name of ["grpc-timeout", "connect-timeout-ms"]) {
-        const ms = parseTimeoutMs(new Headers({ [name]: value }));
-        assert.ok(ms === undefined || (Number.isFinite(ms) && ms >= 0));
-      }
-    }),
-    { numRuns: 50_000 },
-  );
+  fuzz(fc.stringMatching(/^[ -~]{0,12}$/), (value) => {
+    for (const name of ["grpc-timeout", "connect-timeout-ms"]) {
+      const ms = parseTimeoutMs(new Headers({ [name]: value }));
+      assert.ok(ms === undefined || (Number.isFinite(ms) && ms >= 0));
+    }
+  });
 });
 
 test("time that has passed is taken off", () => {
