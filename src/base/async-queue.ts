@@ -35,6 +35,15 @@ export class AsyncQueue<T> {
     return this.#values.shift();
   }
 
+  /** Drops the oldest value that is no longer `wanted`; tells whether there was one. */
+  dropUnwanted(wanted: (value: T) => boolean): boolean {
+    const index = this.#values.findIndex((value) => !wanted(value));
+    if (index >= 0) {
+      this.#values.splice(index, 1);
+    }
+    return index >= 0;
+  }
+
   /**
    * The next value; undefined once the queue has ended and is empty. Rejects with the signal's reason, and then no value
    * is lost.

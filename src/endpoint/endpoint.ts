@@ -522,14 +522,19 @@ export class Endpoint implements AsyncDisposable {
         refuse(closeCode.internalError, "internal error");
         this.report(error);
       });
-    } else if (
-      this.#acceptAlpns.includes(connection.alpn) &&
-      this.#pending.size < maxPendingConnections
-    ) {
+    } else if (this.#acceptAlpns.includes(connection.alpn) && this.#hasRoomForPending()) {
       this.#pending.push(connection);
     } else {
       refuse(closeCode.busy, "nobody accepts connections of this protocol");
     }
+  }
+
+  /** Connections that have ended wait for `accept` like others, for what they brought, but give way to new ones. */
+  #hasRoomForPending(): boolean {
+    return (
+      this.#pending.size < maxPendingConnections ||
+      this.#pending.dropUnwanted(({ closeCause }) => closeCause === undefined)
+    );
   }
 
   #withdrawAlpn(): void {

@@ -36,6 +36,29 @@ test("256 connections wait for accept; more are closed as the endpoint is busy, 
   await peers.close();
 });
 
+test("connections that have ended give up their place among those that wait for accept", async () => {
+  const peers = new VirtualPeers();
+  const server = await peers.bind(1, { alpns: [alpn] });
+  const client = await peers.bind(2);
+  const dialed = await peers.during(
+    Promise.all(Array.from({ length: 256 }, () => client.connect(server.addr(), alpn))),
+  );
+  await peers.pass(1_000);
+  await peers.during(Promise.all(dialed.slice(0, 2).map((connection) => connection.close())));
+  await peers.pass(1_000);
+  const late = await peers.during(
+    Promise.all([client.connect(server.addr(), alpn), client.connect(server.addr(), alpn)]),
+  );
+  const tooMany = await peers.during(client.connect(server.addr(), alpn));
+  assertClosed(await peers.during(tooMany.closed), closeCode.busy);
+  assert.ok(late.every(({ closeCause }) => closeCause === undefined));
+  for (let count = 0; count < 256; count += 1) {
+    const accepted = await peers.during(server.accept());
+    assert.equal(accepted?.closeCause, undefined);
+  }
+  await peers.close();
+});
+
 test("an authorize hook that does not decide within 10 seconds has said no, and what it says later changes nothing", async () => {
   const peers = new VirtualPeers();
   const decisions: ((decision: boolean) => void)[] = [];
