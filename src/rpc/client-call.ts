@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { onAbort } from "../base/on-abort.ts";
 import type { Platform, Timer } from "../base/platform.ts";
 import { H3, type H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
@@ -55,10 +56,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   readonly #requestBody: ReplayableBody | undefined;
   readonly #response: ResponseHandler;
   readonly #onOver: () => void;
-  readonly #onAbort = (): void => {
-    const reason: unknown = this.#request.signal?.reason;
-    this.cancel(ConnectError.from(reason, Code.Canceled));
-  };
+  #stopListening: () => void = () => {};
   #state: "connecting" | "requested" | "answered" | "over" = "connecting";
   #attempts = 0;
   #retryTimer: Timer | undefined;
@@ -100,10 +98,10 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     this.#startedMs = platform.now();
     this.#release = this.#context.hold();
     if (signal?.aborted === true) {
-      this.#onAbort();
+      this.#aborted();
       return;
     }
-    signal?.addEventListener("abort", this.#onAbort);
+    this.#stopListening = onAbort(signal, () => this.#aborted());
     if (timeoutMs !== undefined) {
       this.#deadlineTimer = platform.setTimer(timeoutMs, () => {
         this.cancel(new ConnectError("the operation timed out", Code.DeadlineExceeded));
@@ -277,6 +275,11 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     }
   }
 
+  #aborted(): void {
+    const reason: unknown = this.#request.signal?.reason;
+    this.cancel(ConnectError.from(reason, Code.Canceled));
+  }
+
   /** Once, and only what the peer has provably not begun with. */
   #maySendAgain(error: H3Error): boolean {
     return (
@@ -298,7 +301,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   #over(error?: unknown): void {
     const sending = this.#sender !== undefined;
     this.#state = "over";
-    this.#request.signal?.removeEventListener("abort", this.#onAbort);
+    this.#stopListening();
     this.#context.channel.forget(this);
     for (const timer of [this.#retryTimer, this.#deadlineTimer]) {
       if (timer !== undefined) {

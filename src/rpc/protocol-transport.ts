@@ -31,28 +31,19 @@ export function createProtocolTransport(
     httpClient: (request) => universalCall(request, begin),
   });
   const caller = protocol === "connect" ? new UnaryCaller(options, begin) : undefined;
-  const callUnary: Transport["unary"] = async (
-    method,
-    signal,
-    timeoutMs,
-    header,
-    input,
-    values,
-  ) => {
-    if (caller?.takes(method) !== true) {
-      return await transport.unary(method, signal, timeoutMs, header, input, values);
-    }
-    const response: UnaryResponse = await caller.call(method, signal, timeoutMs, header, input);
-    return response as UnaryResponse<typeof method.input, typeof method.output>;
-  };
   return {
     unary: async (method, signal, ...rest) => {
+      if (caller?.takes(method) === true) {
+        const [timeoutMs, header, input] = rest;
+        const response: UnaryResponse = await caller.call(method, signal, timeoutMs, header, input);
+        return response as UnaryResponse<typeof method.input, typeof method.output>;
+      }
       if (signal === undefined) {
-        return await callUnary(method, signal, ...rest);
+        return await transport.unary(method, signal, ...rest);
       }
       const following = followSignal(signal);
       try {
-        return await callUnary(method, following.signal, ...rest);
+        return await transport.unary(method, following.signal, ...rest);
       } finally {
         following.release();
       }
