@@ -133,6 +133,11 @@ export function abortReason(
     : connectError(`${peer} cancelled the call`, Code.Canceled, error);
 }
 
+/** How a caller gives up once its request is complete: it stops the answer with a code. */
+export function answerUnwanted(code: bigint): H3Error {
+  return new H3Error(code, "the caller wants no answer", { scope: "stream", origin: "peer" });
+}
+
 /**
  * A caller's clock began before the request arrived here, so its reset arrives before our own timer fires. Whoever
  * gives up this shortly before the end is taken to have run out of time.

@@ -5,12 +5,12 @@ import type {
   UniversalServerResponse,
 } from "@connectrpc/connect/protocol";
 import type { Platform } from "../base/platform.ts";
-import { H3, H3Error } from "../http3/h3-error.ts";
+import { H3, type H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import { BodyQueue } from "./body-queue.ts";
 import { BodySender } from "./body-sender.ts";
 import { type CallScope, callComplete, callScopeKey } from "./call-scope.ts";
-import { abortReason } from "./connect-errors.ts";
+import { abortReason, answerUnwanted } from "./connect-errors.ts";
 import {
   type FieldSection,
   fieldsFromHeaders,
@@ -145,12 +145,7 @@ export class ServerCall implements MessageHandler, CallScope {
     if (this.#answerOver) {
       return;
     }
-    // How a caller gives up once its request was complete.
-    const error = new H3Error(code, "the caller wants no answer", {
-      scope: "stream",
-      origin: "peer",
-    });
-    this.#callerGone(error);
+    this.#callerGone(answerUnwanted(code));
     this.#stream.cancel(H3.REQUEST_CANCELLED);
   }
 

@@ -11,11 +11,11 @@ import {
   parseTimeout,
   trailerMux,
 } from "@connectrpc/connect/protocol-connect";
-import { H3, H3Error } from "../http3/h3-error.ts";
+import { H3, type H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import { BodySender } from "./body-sender.ts";
 import { callComplete } from "./call-scope.ts";
-import { abortReason } from "./connect-errors.ts";
+import { abortReason, answerUnwanted } from "./connect-errors.ts";
 import { ContentBuffer } from "./content-buffer.ts";
 import { type FieldSection, responseFields } from "./fields.ts";
 import { HeldContent } from "./held-content.ts";
@@ -133,12 +133,7 @@ export class UnaryServerCall implements MessageHandler {
     if (this.#answerOver) {
       return;
     }
-    // How a caller gives up once its request was complete.
-    const error = new H3Error(code, "the caller wants no answer", {
-      scope: "stream",
-      origin: "peer",
-    });
-    this.#callerGone(error);
+    this.#callerGone(answerUnwanted(code));
     this.#stream.cancel(H3.REQUEST_CANCELLED);
   }
 
