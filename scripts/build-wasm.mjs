@@ -37,7 +37,11 @@ const patched = {
   name: "noq-proto",
   version: "1.4.0",
   sha256: "c01a35be3ed37558c8db69554419f24eff8a63599b54f711bbe3863ec727c47d",
-  patches: ["noq-proto-merge-chunks.patch", "noq-proto-answer-unvalidated.patch"],
+  patches: [
+    "noq-proto-merge-chunks.patch",
+    "noq-proto-answer-unvalidated.patch",
+    "noq-proto-tell-unacknowledged.patch",
+  ],
 };
 
 const cargoHome = process.env.CARGO_HOME ?? join(homedir(), ".cargo");

@@ -37,11 +37,14 @@ export interface CloseOptions {
   /** Text that the peer sees. Default empty. */
   readonly reason?: string;
   /**
-   * How long to wait for what is under way: finished streams to be acknowledged, RPC calls to end. Milliseconds, default
+   * How long to wait for what is under way: what was written to be acknowledged, RPC calls to end. Milliseconds, default
    * 3000; 0 closes at once.
    */
   readonly timeoutMs?: number;
 }
+
+/** How often a closing connection asks whether what was written has arrived. */
+const arrivalPollMs = 5;
 
 /** Shuts a protocol down that works on the engine's level, and with it the connection. */
 export type Shutdown = (options: { readonly timeoutMs: number }) => Promise<void>;
@@ -240,9 +243,9 @@ export class Connection implements AsyncDisposable {
   }
 
   /**
-   * Closes the connection, after the peer has acknowledged the streams that were finished, and after RPC calls have ended
-   * (both bounded by `timeoutMs`). Streams that were not finished are lost. The first call's code and reason count, and
-   * the shortest of all times; where RPC calls could end in time, the code is HTTP/3's.
+   * Closes the connection, after the peer has acknowledged what was written to streams, and after RPC calls have ended
+   * (both bounded by `timeoutMs`). A stream that was not finished ends for its reader with the connection. The first
+   * call's code and reason count, and the shortest of all times; where RPC calls could end in time, the code is HTTP/3's.
    */
   close(options: CloseOptions = {}): Promise<void> {
     if (this.#closing === undefined) {
@@ -260,15 +263,16 @@ export class Connection implements AsyncDisposable {
   async #close(options: CloseOptions): Promise<void> {
     const { code = closeCode.none, reason = "", timeoutMs = 3_000 } = options;
     if (timeoutMs > 0 && this.#cause === undefined) {
+      const timeUp = deferred<void>();
+      this.#timeUp = timeUp;
       const underWay = this.#underWay(timeoutMs);
       if (underWay.length > 0) {
-        this.#timeUp = deferred();
         this.#closeWithin(timeoutMs);
         await this.#hold.during(
-          Promise.race([Promise.allSettled(underWay), this.#timeUp.promise, this.closed]),
+          Promise.race([Promise.allSettled(underWay), timeUp.promise, this.closed]),
         );
-        this.#timeUp = undefined;
       }
+      this.#timeUp = undefined;
     }
     this.#engine.close(code, reason);
     this.#closedHere = { type: "application", origin: "local", code, reason };
@@ -290,10 +294,30 @@ export class Connection implements AsyncDisposable {
     const shutdown = this.#shutdown;
     // Asynchronous, so that what it throws is no reason to stay open.
     const shuttingDown = shutdown === undefined ? [] : [(async () => shutdown({ timeoutMs }))()];
-    const finishing = [...this.#sending]
-      .map((stream) => stream.finishing)
-      .filter((promise) => promise !== undefined);
-    return [...finishing, ...shuttingDown];
+    const finishing: Promise<void>[] = [];
+    const open: Promise<void>[] = [];
+    for (const stream of this.#sending) {
+      const acknowledged = stream.finishing;
+      acknowledged === undefined ? open.push(stream.written) : finishing.push(acknowledged);
+    }
+    const arriving = open.length > 0 ? [this.#arrived(open)] : [];
+    return [...finishing, ...arriving, ...shuttingDown];
+  }
+
+  /**
+   * Settles when the peer has acknowledged what was `written` to streams that are still open. Engines tell only when all
+   * of a finished stream was acknowledged, so this asks until there is nothing that was not.
+   */
+  async #arrived(written: readonly Promise<void>[]): Promise<void> {
+    await Promise.all(written);
+    while (this.#timeUp !== undefined && this.#cause === undefined) {
+      if (this.#engine.stats().bytesUnacknowledged === 0) {
+        return;
+      }
+      const tick = deferred<void>();
+      this.#platform.setTimer(arrivalPollMs, tick.resolve);
+      await tick.promise;
+    }
   }
 
   /**

@@ -14,7 +14,8 @@ import type { BindSocket } from "../net/datagram-socket.ts";
 import { bindUdp } from "../net/udp-socket.ts";
 import type { Connection } from "./connection.ts";
 import { Endpoint, type EndpointOptions } from "./endpoint.ts";
-import { closeCode } from "./endpoint-error.ts";
+import { closeCode, EndpointError } from "./endpoint-error.ts";
+import type { ReceiveStream } from "./receive-stream.ts";
 import { Router } from "./router.ts";
 
 const alpn = "test/1";
@@ -208,6 +209,54 @@ test("F6: closing an endpoint again can make the time shorter", async () => {
   await peers.server.close({ timeoutMs: 0 });
   await closed;
   await assert.rejects(call, { code: Code.Unavailable });
+});
+
+/** What comes of a stream, and how it ends. */
+async function readToTheEnd(stream: ReceiveStream): Promise<{ length: number; end: unknown }> {
+  let length = 0;
+  try {
+    for (;;) {
+      const bytes = await stream.read();
+      if (bytes === undefined) {
+        return { length, end: undefined };
+      }
+      length += bytes.length;
+    }
+  } catch (end) {
+    return { length, end };
+  }
+}
+
+test("closing a connection lets what was written arrive, on streams that are still open too", async () => {
+  await using server = await bind({ alpns: [alpn] });
+  await using client = await bind();
+  const { dialed, accepted } = await join(client, server);
+  const lengths = [1, 300_000, 400_000];
+  const reading: Promise<{ length: number; end: unknown }>[] = [];
+  for (const length of lengths) {
+    const send = await dialed.openUni();
+    await send.write(new Uint8Array(length));
+    reading.push(readToTheEnd((await accepted.acceptUni()) ?? assert.fail("no stream")));
+  }
+  await dialed.close({ timeoutMs: foreverMs });
+  const read = await Promise.all(reading);
+  assert.deepEqual(
+    read.map(({ length }) => length),
+    lengths,
+  );
+  for (const { end } of read) {
+    assert(end instanceof EndpointError && end.code === "connection-lost", String(end));
+  }
+});
+
+test("closing a connection does not wait for streams to which nothing was written", async () => {
+  await using server = await bind({ alpns: [alpn] });
+  await using client = await bind();
+  const { dialed, accepted } = await join(client, server);
+  await dialed.openUni();
+  await dialed.openBi();
+  await dialed.close({ timeoutMs: foreverMs });
+  assert.equal((await accepted.closed).type, "application");
 });
 
 test("closing a connection that was handed over shuts its protocol down first", async () => {

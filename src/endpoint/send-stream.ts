@@ -124,6 +124,11 @@ export class SendStream {
     return this.#web;
   }
 
+  /** Settles when the connection has taken what {@link write} was given so far. @internal */
+  get written(): Promise<void> {
+    return this.#lastWrite;
+  }
+
   /** Settles when the peer has acknowledged a finished stream, or it was given up; undefined while it is open. @internal */
   get finishing(): Promise<void> | undefined {
     return this.#state.type === "finished" ? this.#acknowledged.promise : undefined;

@@ -272,6 +272,8 @@ export interface ConnectionStats {
   readonly rttMs: number;
   readonly congestionWindow: number;
   readonly mtu: number;
+  /** Written to streams, and not yet acknowledged by the peer. */
+  readonly bytesUnacknowledged: number;
 }
 
 export interface PathInfo {

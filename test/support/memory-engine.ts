@@ -284,6 +284,7 @@ export class MemoryConnection implements EngineConnection, StreamOwner {
       rttMs: 0,
       congestionWindow: 0,
       mtu: 1_200,
+      bytesUnacknowledged: 0,
     };
   }
 

@@ -225,11 +225,12 @@ extern "C" fn datagram_send(handle: f64, length: usize) -> i32 {
     })
 }
 
-/// Eight numbers: bytes and datagrams, sent and received; packets lost; of the path in use round-trip time in
-/// milliseconds, congestion window, MTU. Null when the connection is gone.
+/// Nine numbers: bytes and datagrams, sent and received; packets lost; of the path in use round-trip time in
+/// milliseconds, congestion window, MTU; bytes of streams unacknowledged. Null when the connection is gone.
 #[unsafe(no_mangle)]
 extern "C" fn connection_stats(handle: f64) -> *const u8 {
     with_peer(handle, std::ptr::null(), |peer| {
+        let unacknowledged = peer.quic.streams().unacknowledged();
         let stats = peer.quic.stats();
         let path = peer.quic.path_stats(peer.active_path()).unwrap_or_default();
         answer(|answer| {
@@ -241,6 +242,7 @@ extern "C" fn connection_stats(handle: f64) -> *const u8 {
             answer.number(milliseconds(&path));
             answer.number(path.cwnd as f64);
             answer.number(path.current_mtu.into());
+            answer.number(unacknowledged as f64);
         })
     })
 }

@@ -313,6 +313,7 @@ export class NoqConnection implements EngineConnection, StreamOwner {
       rttMs: view.getFloat64(at + 40, true),
       congestionWindow: view.getFloat64(at + 48, true),
       mtu: view.getFloat64(at + 56, true),
+      bytesUnacknowledged: view.getFloat64(at + 64, true),
     };
   }
 }
@@ -352,6 +353,7 @@ const noStats: ConnectionStats = {
   rttMs: 0,
   congestionWindow: 0,
   mtu: 0,
+  bytesUnacknowledged: 0,
 };
 
 const unhandled: ConnectionHandler = {
