@@ -123,7 +123,7 @@ class Bench {
     return new Promise((resolve, reject) => {
       const connection = this.#client.endpoint.connect({
         remote: this.#server,
-        remotePublicKey: testCredentials(1).publicKey,
+        expected: { type: "raw-key", publicKey: testCredentials(1).publicKey },
         alpns: [alpn],
         transport,
         handler: {

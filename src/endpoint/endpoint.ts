@@ -17,6 +17,7 @@ import {
   type EngineEndpoint,
   type EngineOptions,
   type IncomingLimits,
+  type ProvenIdentity,
   type TransportOptions,
 } from "../engine/engine.ts";
 import { noq } from "../engine/noq/noq.ts";
@@ -284,7 +285,7 @@ export class Endpoint implements AsyncDisposable {
       const engine = callEngine(() =>
         this.#engine.connect({
           remote,
-          remotePublicKey: addr.id.bytes,
+          expected: { type: "raw-key", publicKey: addr.id.bytes },
           alpns,
           transport,
           handler: this.#handshake(
@@ -448,7 +449,7 @@ export class Endpoint implements AsyncDisposable {
     failed: (cause: CloseCause) => void = () => {},
   ): ConnectionHandler {
     return {
-      connected: (info) => connected(EndpointId.fromBytes(info.remotePublicKey), info.alpn),
+      connected: ({ identity, alpn }) => connected(endpointIdOf(identity), alpn),
       closed: failed,
       streamOpened: refuseStream,
       streamsAvailable: () => {},
@@ -565,6 +566,15 @@ export class Endpoint implements AsyncDisposable {
       throw new EndpointError("endpoint-closed", "the endpoint is closed");
     }
   }
+}
+
+function endpointIdOf(identity: ProvenIdentity): EndpointId {
+  if (identity.type !== "raw-key") {
+    throw new TypeError(
+      `an engine with a raw key brought a peer with ${identity.type} credentials`,
+    );
+  }
+  return EndpointId.fromBytes(identity.publicKey);
 }
 
 function noAddress(addr: EndpointAddr): EndpointError {

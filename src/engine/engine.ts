@@ -23,8 +23,50 @@ export interface RawKeyCredentials {
   sign(message: Uint8Array): Uint8Array;
 }
 
-/** Who an endpoint is towards the other side. Web certificates join this union with the public listener. */
-export type Credentials = RawKeyCredentials;
+/** An X.509 certificate and its private key. */
+export interface CertifiedKey {
+  /** DER; the leaf first, then what leads from it towards an authority. */
+  readonly chain: readonly Uint8Array[];
+  /** Signature schemes of TLS 1.3 (RFC 8446 §4.2.3) that the key makes, most wanted first. */
+  readonly signatureSchemes: readonly number[];
+  /** Signs with the private key, by one of `signatureSchemes`. Synchronous. */
+  sign(message: Uint8Array, signatureScheme: number): Uint8Array;
+  /** The private key as PKCS #8 in DER, for engines that cannot have others sign for them. */
+  exportPrivateKey(): Uint8Array;
+}
+
+/** Certificates of the web's kind: names, authorities that vouch for them, dates. */
+export interface WebCredentials {
+  readonly type: "web";
+  /** What this side shows: as a server always, so that one is needed to accept; as a client when it is asked. */
+  readonly certificate?: CertifiedKey;
+  /** Authorities that servers which we dial must be vouched for by. Certificates in DER; without any, dialing throws. */
+  readonly serverAuthorities?: readonly Uint8Array[];
+  /** Asks those who dial for a certificate. Default: they are not asked, and one that is offered is not looked at. */
+  readonly clientCertificates?: {
+    /** Certificates in DER. A client that shows one of others fails the handshake. */
+    readonly authorities: readonly Uint8Array[];
+    /** Whether the handshake fails without one. */
+    readonly required: boolean;
+  };
+}
+
+/** Who an endpoint is towards the other side, and how the other side proves who it is. */
+export type Credentials = RawKeyCredentials | WebCredentials;
+
+/** Whom a client means to reach; of the same type as its credentials. */
+export type ExpectedIdentity =
+  /** Ed25519, 32 bytes. */
+  | { readonly type: "raw-key"; readonly publicKey: Uint8Array }
+  /** A DNS name or an IP address, as certificates have them. */
+  | { readonly type: "web"; readonly serverName: string };
+
+/** What the other side has proven to be; of the same type as this side's credentials. */
+export type ProvenIdentity =
+  /** Ed25519, 32 bytes. */
+  | { readonly type: "raw-key"; readonly publicKey: Uint8Array }
+  /** Verified, DER, the leaf first. Empty for a client that has shown none. */
+  | { readonly type: "web"; readonly chain: readonly Uint8Array[] };
 
 /** Limits and behaviour of QUIC connections. Every field has a default, see {@link defaultTransportOptions}. */
 export interface TransportOptions {
@@ -104,7 +146,7 @@ export interface EngineOptions {
   readonly incoming?: Partial<IncomingLimits>;
   /**
    * Whether what a returning peer sends with its first packet (0-RTT) is handed out at once. `connected` is then called
-   * before the handshake is done, with the key that the remembered session was made with, and with `earlyData` set to
+   * before the handshake is done, with the identity that the remembered session was made with, and with `earlyData` set to
    * "accepted"; who answers gives the answer before the peer has shown that it is live. A ticket is good once, so it
    * cannot be replayed to this endpoint. Default false: early data waits for the end of the handshake.
    */
@@ -144,8 +186,8 @@ export interface EndpointHandler {
 
 export interface EngineConnectOptions {
   readonly remote: SocketAddress;
-  /** Whom we mean to reach: the handshake fails when the other side cannot prove this key. Ed25519, 32 bytes. */
-  readonly remotePublicKey: Uint8Array;
+  /** Whom we mean to reach: the handshake fails when the other side cannot prove to be that. */
+  readonly expected: ExpectedIdentity;
   /** Offered protocols, most wanted first; the peer chooses one of them. */
   readonly alpns: readonly string[];
   /** Replaces the endpoint's options for this connection. */
@@ -163,6 +205,11 @@ export interface EngineEndpoint {
   connect(options: EngineConnectOptions): EngineConnection;
   /** ALPNs for connections to come; those that exist are not touched. */
   setAlpns(alpns: readonly string[]): void;
+  /**
+   * Shows another certificate from now on; handshakes that are done are not touched. For web credentials alone: others
+   * throw {@link EngineError} "invalid-options".
+   */
+  setCertificate(certificate: CertifiedKey): void;
   /** Takes a datagram off the network. `bytes` is borrowed for the time of the call. Never throws. */
   receive(from: SocketAddress, bytes: Uint8Array): void;
   /** Sends what is waiting now instead of at the end of the turn. */
@@ -189,8 +236,7 @@ export interface EndpointStats {
 /** What is known when a handshake is done. */
 export interface ConnectedInfo {
   readonly alpn: string;
-  /** Ed25519, 32 bytes, proven by the handshake. */
-  readonly remotePublicKey: Uint8Array;
+  readonly identity: ProvenIdentity;
   /** What came of early data: not tried, taken by the peer, or refused (then the early streams never existed). */
   readonly earlyData: "none" | "accepted" | "rejected";
 }
@@ -221,7 +267,7 @@ export type CloseCause =
 
 /** Calls come in this order: `connected` at most once, `closed` exactly once and last, the others between. */
 export interface ConnectionHandler {
-  /** The handshake is done and the peer's key proven. (For a server, the peer may still find fault with us.) */
+  /** The handshake is done and the peer's identity proven. (For a server, the peer may still find fault with us.) */
   connected(info: ConnectedInfo): void;
   /** The peer opened a stream. The handler sets `stream.handler` before it returns. */
   streamOpened(stream: EngineStream): void;

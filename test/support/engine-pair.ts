@@ -7,6 +7,7 @@ import type {
   EngineError,
   EngineOptions,
   RawKeyCredentials,
+  WebCredentials,
 } from "../../src/engine/engine.ts";
 import { noq } from "../../src/engine/noq/noq.ts";
 import {
@@ -18,12 +19,17 @@ import { echo, RecordedConnection, type StreamBehaviour } from "./recorded-conne
 import { testCredentials } from "./test-credentials.ts";
 
 export const testAlpn = "test/1";
+export const testServerName = "server.test";
 
 /** What a test may say of an endpoint. */
-export interface PeerOptions extends Partial<Omit<EngineOptions, "platform" | "handler">> {
+export interface PeerOptions
+  extends Partial<Omit<EngineOptions, "credentials" | "platform" | "handler">> {
   /** Decides the key, and the address where nothing else is said. */
   readonly number: number;
   readonly address?: SocketAddress;
+  readonly credentials?: RawKeyCredentials;
+  /** Instead of a key. Who dials expects {@link testServerName}. */
+  readonly web?: WebCredentials;
   /** What is done with streams that the other side opens. Default: echo. */
   readonly behaviour?: StreamBehaviour;
 }
@@ -33,6 +39,7 @@ export class TestPeer {
   readonly endpoint: EngineEndpoint;
   readonly address: SocketAddress;
   readonly credentials: RawKeyCredentials;
+  readonly web: WebCredentials | undefined;
   readonly socket: VirtualSocket;
   readonly incoming: RecordedConnection[] = [];
   readonly handlerErrors: unknown[] = [];
@@ -40,9 +47,10 @@ export class TestPeer {
   readonly #behaviour: StreamBehaviour;
 
   constructor(network: VirtualNetwork, options: PeerOptions) {
-    const { number, address, behaviour = echo, ...engineOptions } = options;
+    const { number, address, behaviour = echo, web, ...engineOptions } = options;
     this.address = address ?? { family: 4, host: `10.0.0.${number}`, port: 4_433 };
     this.credentials = engineOptions.credentials ?? testCredentials(number);
+    this.web = web;
     this.#behaviour = behaviour;
     this.socket = network.bind(this.address, (from, bytes) => this.endpoint.receive(from, bytes));
     this.endpoint = noq.createEndpoint({
@@ -51,7 +59,7 @@ export class TestPeer {
       transmit: this.socket.transmit,
       handlerError: (error) => this.handlerErrors.push(error),
       ...engineOptions,
-      credentials: this.credentials,
+      credentials: web ?? this.credentials,
       handler: {
         incoming: (connection) => {
           const recorded = new RecordedConnection(connection, behaviour);
@@ -69,7 +77,10 @@ export class TestPeer {
   dial(to: TestPeer, options: Partial<EngineConnectOptions> = {}): RecordedConnection {
     const connection = this.endpoint.connect({
       remote: to.address,
-      remotePublicKey: to.credentials.publicKey,
+      expected:
+        to.web === undefined
+          ? { type: "raw-key", publicKey: to.credentials.publicKey }
+          : { type: "web", serverName: testServerName },
       alpns: [testAlpn],
       ...options,
       // Calls come in turns of the event loop, so not before it is replaced.

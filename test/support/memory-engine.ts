@@ -355,7 +355,7 @@ export class MemoryConnection implements EngineConnection, StreamOwner {
         this.#connected = true;
         this.handler.connected({
           alpn: this.#options.alpn,
-          remotePublicKey: this.#remotePublicKey,
+          identity: { type: "raw-key", publicKey: this.#remotePublicKey },
           earlyData: "none",
         });
         this.#offerStreams("bidirectional");

@@ -10,7 +10,7 @@ use web_time::Instant;
 use crate::config::KeepAlive;
 use crate::events::{EarlyData, End, Events};
 use crate::handle::Handle;
-use crate::raw_key::{self, PublicKey};
+use crate::raw_key;
 
 /// What a round of [`Peer::pump`] found out.
 #[derive(Default)]
@@ -170,9 +170,9 @@ impl Peer {
 
     fn on_connected(&mut self, events: &mut Events) {
         let session = self.quic.crypto_session();
-        // The verifiers let no handshake through without a key, nor rustls one without an ALPN when there are some. A
-        // session that early data belongs to remembers the key that it was made with.
-        let key = session.peer_identity().and_then(public_key).unwrap_or_default();
+        // rustls lets no handshake through without what the verifiers demand, nor without an ALPN when there are some. A
+        // session that early data belongs to remembers whom it was made with.
+        let identity = session.peer_identity().and_then(identity_of).unwrap_or_default();
         let protocol = session
             .handshake_data()
             .and_then(|data| data.downcast::<HandshakeData>().ok())
@@ -186,7 +186,7 @@ impl Peer {
             (true, false) => EarlyData::Rejected,
         };
         self.connected = true;
-        events.connected(self.handle, early_data, &key, &protocol);
+        events.connected(self.handle, early_data, &protocol, &identity);
         // What came as early data had to wait until we know whose it is.
         self.accept_streams(Dir::Bi, events);
         self.accept_streams(Dir::Uni, events);
@@ -255,7 +255,11 @@ impl Peer {
     }
 }
 
-fn public_key(identity: Box<dyn std::any::Any>) -> Option<PublicKey> {
+/// The key of a peer, or the certificates of others.
+fn identity_of(identity: Box<dyn std::any::Any>) -> Option<Vec<Vec<u8>>> {
     let certificates = identity.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    raw_key::key_of(certificates.first()?)
+    Some(match raw_key::key_of(certificates.first()?) {
+        Some(key) => vec![key.to_vec()],
+        None => certificates.iter().map(|certificate| certificate.to_vec()).collect(),
+    })
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use noq_proto::{
-    ClientConfig, ConnectionHandle, DatagramEvent, Endpoint, FourTuple, Incoming, ServerConfig,
-    TokenMemoryCache, TransportConfig,
+    ClientConfig, ConnectError, ConnectionHandle, DatagramEvent, Endpoint, FourTuple, Incoming,
+    ServerConfig, TokenMemoryCache, TransportConfig,
 };
 use web_time::Instant;
 
@@ -20,7 +20,6 @@ use crate::connection::Peer;
 use crate::deadlines::Deadlines;
 use crate::events::Events;
 use crate::handle::Handle;
-use crate::raw_key::{self, PublicKey};
 use crate::reader::Reader;
 use crate::tls::Tls;
 use crate::transmits::Transmits;
@@ -71,12 +70,16 @@ pub struct Counters {
 /// Why there is no connection.
 pub enum ConnectFailure {
     InvalidAddress,
+    InvalidName,
+    NobodyTrusted,
 }
 
 impl Core {
     pub fn new(arguments: &mut Reader<'_>) -> Self {
-        let public_key: PublicKey = arguments.array();
-        let log_keys = arguments.flag();
+        let mut tls = Tls::new(arguments);
+        if arguments.flag() {
+            tls.log_keys();
+        }
         let serves_early_data = arguments.flag();
         let limits = IncomingLimits::read(arguments);
         let transport = Arc::new(TransportOptions::read(arguments).to_config());
@@ -84,7 +87,7 @@ impl Core {
         let mut core = Self {
             // Whether to look for a larger MTU is said per connection.
             endpoint: Endpoint::new(Arc::new(endpoint_config()), None, true),
-            tls: Tls::new(&public_key, log_keys),
+            tls,
             transport,
             limits,
             server_config: None,
@@ -126,23 +129,33 @@ impl Core {
         self.server_config = Some(config);
     }
 
+    /// Shows another certificate from now on, in handshakes to come.
+    pub fn replace_certificate(&mut self, arguments: &mut Reader<'_>) {
+        self.tls.replace_certificate(arguments);
+    }
+
     pub fn connect(
         &mut self,
         now: Instant,
         arguments: &mut Reader<'_>,
     ) -> Result<Handle, ConnectFailure> {
         let remote = arguments.address();
-        let key: PublicKey = arguments.array();
+        let name = self.tls.read_server_name(arguments);
         let early_data = arguments.flag();
         let transport = Arc::new(TransportOptions::read(arguments).to_config());
-        let tls = self.tls.client(arguments.protocols(), early_data);
+        let tls = self
+            .tls
+            .client(arguments.protocols(), early_data)
+            .ok_or(ConnectFailure::NobodyTrusted)?;
         let mut config = ClientConfig::new(Arc::new(tls));
         config.transport_config(transport).token_store(self.tokens.clone());
-        let name = raw_key::server_name(&key);
         let (slot, connection) = self
             .endpoint
             .connect(now, config, remote, &name)
-            .map_err(|_| ConnectFailure::InvalidAddress)?;
+            .map_err(|error| match error {
+                ConnectError::InvalidServerName(_) => ConnectFailure::InvalidName,
+                _ => ConnectFailure::InvalidAddress,
+            })?;
         let handle = self.handle_of(slot);
         self.insert(Peer::dialed(connection, handle));
         Ok(handle)

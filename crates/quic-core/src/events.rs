@@ -16,7 +16,8 @@ use crate::writer::Writer;
 
 /// A peer dials; the handshake has begun.
 const INCOMING: u32 = 1;
-/// Number: what came of early data, see [`EarlyData`]. Payload: the peer's public key (32 bytes), then the ALPN.
+/// Number: what came of early data, see [`EarlyData`]. Payload: the ALPN after its length in one byte, then what the peer
+/// has proven to be, as a list: u32 count, and each entry after its length in u32. A public key, or certificates.
 const CONNECTED: u32 = 2;
 /// Number: how it ended, see [`end_of`]. Payload: u64 code, then the reason.
 const CLOSED: u32 = 3;
@@ -69,8 +70,20 @@ impl Events {
         self.record(INCOMING, handle, 0.0, &[]);
     }
 
-    pub fn connected(&mut self, handle: Handle, early: EarlyData, key: &[u8; 32], alpn: &[u8]) {
-        let payload = [key, alpn].concat();
+    pub fn connected(
+        &mut self,
+        handle: Handle,
+        early: EarlyData,
+        alpn: &[u8],
+        identity: &[Vec<u8>],
+    ) {
+        let mut payload = vec![alpn.len() as u8];
+        payload.extend_from_slice(alpn);
+        payload.extend_from_slice(&(identity.len() as u32).to_le_bytes());
+        for entry in identity {
+            payload.extend_from_slice(&(entry.len() as u32).to_le_bytes());
+            payload.extend_from_slice(entry);
+        }
         self.record(CONNECTED, handle, f64::from(early as u8), &payload);
     }
 

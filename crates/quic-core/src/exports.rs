@@ -23,6 +23,8 @@ use crate::writer::Writer;
 /// The connection or the stream's half is gone.
 const NOT_FOUND: i32 = -1;
 const INVALID_ADDRESS: f64 = -2.0;
+const INVALID_NAME: f64 = -5.0;
+const NOBODY_TRUSTED: f64 = -6.0;
 const BLOCKED: i32 = -3;
 const TOO_LARGE: i32 = -4;
 
@@ -77,12 +79,20 @@ extern "C" fn inbox_reserve(capacity: usize) -> *mut u8 {
 
 // Endpoint
 
-/// Scratch: public key, u8 whether to log keys, u8 whether to serve early data, limits, transport options, protocols.
+/// Inbox, because authorities are many: credentials, u8 whether to log keys, u8 whether to serve early data, limits,
+/// transport options, protocols.
 #[unsafe(no_mangle)]
 extern "C" fn endpoint_create(length: usize) {
     std::panic::set_hook(Box::new(|info| host::report_panic(&info.to_string())));
+    let core = INBOX.with_borrow(|inbox| Core::new(&mut Reader::new(&inbox[..length])));
+    CORE.set(Some(core));
+}
+
+/// Scratch: a certificate, to be shown from now on.
+#[unsafe(no_mangle)]
+extern "C" fn endpoint_set_certificate(length: usize) {
     let mut arguments = Reader::new(unsafe { scratch::written(length) });
-    CORE.set(Some(Core::new(&mut arguments)));
+    with_core(|core| core.replace_certificate(&mut arguments));
 }
 
 /// Scratch: protocols.
@@ -92,7 +102,7 @@ extern "C" fn endpoint_set_protocols(length: usize) {
     with_core(|core| core.set_protocols(arguments.protocols()));
 }
 
-/// Scratch: address, public key of the peer, u8 whether to use early data, transport options, protocols.
+/// Scratch: address, whom to reach (32 bytes of public key, or u16 length and a name), u8 whether to use early data, transport options, protocols.
 #[unsafe(no_mangle)]
 extern "C" fn endpoint_connect(now: f64, length: usize) -> f64 {
     let mut arguments = Reader::new(unsafe { scratch::written(length) });
@@ -100,6 +110,8 @@ extern "C" fn endpoint_connect(now: f64, length: usize) -> f64 {
     match connected {
         Ok(handle) => handle.to_number(),
         Err(ConnectFailure::InvalidAddress) => INVALID_ADDRESS,
+        Err(ConnectFailure::InvalidName) => INVALID_NAME,
+        Err(ConnectFailure::NobodyTrusted) => NOBODY_TRUSTED,
     }
 }
 

@@ -10,7 +10,7 @@
 //! - `exports`, `scratch`: the ABI. `reader`, `writer`, `address`: how data is laid out.
 //! - `core`, `connection`: the endpoint and its connections. `events`, `transmits`: what comes out of a turn.
 //! - `handle`, `deadlines`: bookkeeping. `config`: options.
-//! - `tls`, `raw_key`: who is who. Web certificates would stand beside `raw_key`, and `tls` choose.
+//! - `tls`: who is who. `raw_key`: peers. `web`: certificates and authorities.
 
 mod address;
 mod config;
@@ -25,4 +25,5 @@ mod reader;
 mod scratch;
 mod tls;
 mod transmits;
+mod web;
 mod writer;

@@ -104,8 +104,7 @@ impl SigningKey for HostKey {
 
 impl Signer for HostKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        host::sign_ed25519(message)
-            .map(|signature| signature.to_vec())
+        host::sign(SignatureScheme::ED25519.into(), message)
             .ok_or_else(|| Error::General("the private key could not sign".into()))
     }
 

@@ -32,6 +32,10 @@ impl<'a> Reader<'a> {
         u16::from_le_bytes(self.array())
     }
 
+    pub fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.array())
+    }
+
     /// A number of JavaScript that is known to be a whole one of at least 0.
     pub fn number(&mut self) -> u64 {
         f64::from_le_bytes(self.array()) as u64
@@ -43,6 +47,17 @@ impl<'a> Reader<'a> {
 
     pub fn address(&mut self) -> SocketAddr {
         address::decode(&self.array::<ADDRESS_LENGTH>())
+    }
+
+    /// A count in four bytes, then as many byte strings, each after its length in four bytes.
+    pub fn list(&mut self) -> Vec<&'a [u8]> {
+        let count = self.u32();
+        (0..count)
+            .map(|_| {
+                let length = self.u32();
+                self.bytes(length as usize)
+            })
+            .collect()
     }
 
     /// A count, then as many byte strings, each after its length in one byte.

@@ -3,15 +3,22 @@
 use std::sync::Arc;
 
 use noq_proto::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use rustls::client::{ClientSessionMemoryCache, Resumption};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ClientSessionMemoryCache, ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, ring as provider};
-use rustls::server::ServerSessionMemoryCache;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::{ClientConfig, KeyLog, ServerConfig, version};
 
-use crate::raw_key::{ClientKeyVerifier, PublicKey, RawKeyResolver, ServerKeyVerifier};
+use crate::raw_key::{self, ClientKeyVerifier, RawKeyResolver, ServerKeyVerifier};
+use crate::reader::Reader;
+use crate::web;
 
 /// Sessions remembered for resumption, in each role. As many as iroh keeps: 8 each of 32 peers.
 const MAX_SESSIONS: usize = 256;
+
+/// Kinds of credentials, as the host numbers them.
+const RAW_KEY: u8 = 0;
 
 /// The parts that the configurations of all connections share.
 ///
@@ -19,50 +26,88 @@ const MAX_SESSIONS: usize = 256;
 /// the endpoint.
 pub struct Tls {
     provider: Arc<CryptoProvider>,
-    resolver: Arc<RawKeyResolver>,
-    server_verifier: Arc<ServerKeyVerifier>,
-    client_verifier: Arc<ClientKeyVerifier>,
+    credentials: Credentials,
     client_sessions: Arc<ClientSessionMemoryCache>,
     server_sessions: Arc<ServerSessionMemoryCache>,
     key_log: Option<Arc<HostKeyLog>>,
 }
 
+struct Credentials {
+    server_resolver: Arc<dyn ResolvesServerCert>,
+    client_resolver: Arc<dyn ResolvesClientCert>,
+    client_verifier: Arc<dyn ClientCertVerifier>,
+    /// Without one there is nobody to dial.
+    server_verifier: Option<Arc<dyn ServerCertVerifier>>,
+    /// What can be replaced of them, for credentials of the web's kind.
+    web: Option<Arc<web::Resolver>>,
+}
+
 impl Tls {
-    pub fn new(public_key: &PublicKey, log_keys: bool) -> Self {
+    /// u8 kind of credentials, and those.
+    pub fn new(arguments: &mut Reader<'_>) -> Self {
+        let provider = Arc::new(crypto_provider());
+        let credentials = match arguments.u8() {
+            RAW_KEY => Credentials::raw_key(arguments),
+            _ => Credentials::web(arguments, &provider),
+        };
         Self {
-            provider: Arc::new(crypto_provider()),
-            resolver: Arc::new(RawKeyResolver::new(public_key)),
-            server_verifier: Arc::new(ServerKeyVerifier),
-            client_verifier: Arc::new(ClientKeyVerifier),
+            provider,
+            credentials,
             client_sessions: Arc::new(ClientSessionMemoryCache::new(MAX_SESSIONS)),
             server_sessions: ServerSessionMemoryCache::new(MAX_SESSIONS),
-            key_log: log_keys.then(|| Arc::new(HostKeyLog)),
+            key_log: None,
         }
     }
 
-    pub fn client(&self, protocols: Vec<Vec<u8>>, early_data: bool) -> QuicClientConfig {
+    pub fn log_keys(&mut self) {
+        self.key_log = Some(Arc::new(HostKeyLog));
+    }
+
+    pub fn has_raw_key(&self) -> bool {
+        self.credentials.web.is_none()
+    }
+
+    /// What the host calls the one it wants to reach, as rustls has it: a name.
+    pub fn read_server_name(&self, arguments: &mut Reader<'_>) -> String {
+        if self.has_raw_key() {
+            raw_key::server_name(&arguments.array())
+        } else {
+            let length = arguments.u16();
+            String::from_utf8_lossy(arguments.bytes(length.into())).into_owned()
+        }
+    }
+
+    /// Shows another certificate from now on.
+    pub fn replace_certificate(&mut self, arguments: &mut Reader<'_>) {
+        if let Some(resolver) = &self.credentials.web {
+            resolver.replace(web::read_certificate(arguments));
+        }
+    }
+
+    /// `None` when nobody is trusted.
+    pub fn client(&self, protocols: Vec<Vec<u8>>, early_data: bool) -> Option<QuicClientConfig> {
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&version::TLS13])
             .expect("the provider speaks TLS 1.3")
             .dangerous()
-            .with_custom_certificate_verifier(self.server_verifier.clone())
-            .with_client_cert_resolver(self.resolver.clone());
+            .with_custom_certificate_verifier(self.credentials.server_verifier.clone()?)
+            .with_client_cert_resolver(self.credentials.client_resolver.clone());
         config.alpn_protocols = protocols;
-        config.enable_sni = false;
+        config.enable_sni = !self.has_raw_key();
         config.enable_early_data = early_data;
         config.resumption = Resumption::store(self.client_sessions.clone());
         if let Some(key_log) = &self.key_log {
             config.key_log = key_log.clone();
         }
-        QuicClientConfig::try_from(config).expect("the provider has the suite of Initial packets")
+        Some(config.try_into().expect("the provider has the suite of Initial packets"))
     }
 
     pub fn server(&self, protocols: Vec<Vec<u8>>) -> QuicServerConfig {
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&version::TLS13])
             .expect("the provider speaks TLS 1.3")
-            .with_client_cert_verifier(self.client_verifier.clone())
-            .with_cert_resolver(self.resolver.clone());
+            .with_client_cert_verifier(self.credentials.client_verifier.clone())
+            .with_cert_resolver(self.credentials.server_resolver.clone());
         config.alpn_protocols = protocols;
         config.ignore_client_order = true;
         // A stateful store, not a ticketer: a ticket is good once, which is what makes early data bearable, and rustls
@@ -72,7 +117,34 @@ impl Tls {
         if let Some(key_log) = &self.key_log {
             config.key_log = key_log.clone();
         }
-        QuicServerConfig::try_from(config).expect("the provider has the suite of Initial packets")
+        config.try_into().expect("the provider has the suite of Initial packets")
+    }
+}
+
+impl Credentials {
+    /// The public key.
+    fn raw_key(arguments: &mut Reader<'_>) -> Self {
+        let resolver = Arc::new(RawKeyResolver::new(&arguments.array()));
+        Self {
+            server_resolver: resolver.clone(),
+            client_resolver: resolver,
+            client_verifier: Arc::new(ClientKeyVerifier),
+            server_verifier: Some(Arc::new(ServerKeyVerifier)),
+            web: None,
+        }
+    }
+
+    /// u8 whether there is a certificate, and that; whom to believe of servers; whom of clients.
+    fn web(arguments: &mut Reader<'_>, provider: &Arc<CryptoProvider>) -> Self {
+        let certificate = arguments.flag().then(|| web::read_certificate(arguments));
+        let resolver = Arc::new(web::Resolver::new(certificate));
+        Self {
+            server_resolver: resolver.clone(),
+            client_resolver: resolver.clone(),
+            server_verifier: web::read_server_verifier(arguments, provider),
+            client_verifier: web::read_client_verifier(arguments, provider),
+            web: Some(resolver),
+        }
     }
 }
 

@@ -10,7 +10,10 @@ export const maxChunk: number = 64 * 1024;
 export const readHeader = 16;
 /** Answers of functions that could not do what they were asked. */
 export const notFound = -1;
+export const invalidAddress = -2;
 export const blocked = -3;
+export const invalidName = -5;
+export const nobodyTrusted = -6;
 
 /** Receive states, as `streamRead` leaves them at the start of the scratch memory. */
 export const receiveOpen = 0;
@@ -22,6 +25,7 @@ export interface CoreFunctions {
   scratch_pointer(): number;
   inbox_reserve(capacity: number): number;
   endpoint_create(length: number): void;
+  endpoint_set_certificate(length: number): void;
   endpoint_set_protocols(length: number): void;
   endpoint_connect(now: number, length: number): number;
   endpoint_stats(): number;
@@ -52,7 +56,7 @@ export interface CoreFunctions {
 
 export interface CoreHost {
   readonly platform: Platform;
-  sign(message: Uint8Array): Uint8Array;
+  sign(message: Uint8Array, signatureScheme: number): Uint8Array;
   readonly keyLog: ((line: string) => void) | undefined;
   /** Called once, inside the call that hit the panic, before it throws. */
   failed(): void;
@@ -128,10 +132,11 @@ export class Core {
         return undefined;
       },
       // What is thrown here must not unwind through the core, which could not go on afterwards.
-      sign: (pointer, length, into = 0) => {
+      sign: (scheme = 0, pointer, length, into = 0, capacity = 0) => {
         try {
-          this.bytes.set(host.sign(slice(pointer, length)).subarray(0, 64), into);
-          return 0;
+          const signature = host.sign(slice(pointer, length), scheme);
+          this.bytes.set(signature.subarray(0, capacity), into);
+          return signature.length <= capacity ? signature.length : -1;
         } catch {
           return -1;
         }

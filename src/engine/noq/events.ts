@@ -68,6 +68,25 @@ export class EventBatch {
     return this.#view.getBigUint64(this.#payload, true);
   }
 
+  /** A byte of the payload. */
+  byte(at: number): number {
+    return this.#view.getUint8(this.#payload + at);
+  }
+
+  /** Byte strings in the payload, from `start` on: how many, and each after its length. Copies. */
+  list(start: number): Uint8Array[] {
+    let at = start + 4;
+    return Array.from({ length: this.#u32(start) }, () => {
+      const from = at + 4;
+      at = from + this.#u32(at);
+      return this.payload(from, at);
+    });
+  }
+
+  #u32(at: number): number {
+    return this.#view.getUint32(this.#payload + at, true);
+  }
+
   /** A copy of the payload from `start` on. */
   payload(start = 0, end: number = this.#payloadLength): Uint8Array {
     return this.#bytes.slice(this.#payload + start, this.#payload + end);

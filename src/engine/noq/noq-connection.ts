@@ -4,10 +4,12 @@ import {
   type ConnectedInfo,
   type ConnectionHandler,
   type ConnectionStats,
+  type Credentials,
   type EngineConnection,
   EngineError,
   type EngineStream,
   type PathInfo,
+  type ProvenIdentity,
   type Role,
   type StreamDirection,
 } from "../engine.ts";
@@ -30,7 +32,6 @@ export interface ConnectionOwner {
 /** "closing": we have closed it, and the handler is still to be told. */
 type State = "handshaking" | "connected" | "closing" | "closed";
 
-const publicKeyLength = 32;
 const pathRecordLength = 72;
 
 export class NoqConnection implements EngineConnection, StreamOwner {
@@ -40,6 +41,7 @@ export class NoqConnection implements EngineConnection, StreamOwner {
   /** The core's name for this connection. */
   readonly handle: number;
   readonly #owner: ConnectionOwner;
+  readonly #credentials: Credentials["type"];
   readonly #streams = new Map<number, NoqStream>();
   readonly #awaitsStreams = { bidirectional: false, unidirectional: false };
   #state: State = "handshaking";
@@ -49,8 +51,15 @@ export class NoqConnection implements EngineConnection, StreamOwner {
   /** As they were when the connection closed. */
   #lastStats: ConnectionStats | undefined;
 
-  constructor(owner: ConnectionOwner, handle: number, role: Role, remote?: SocketAddress) {
+  constructor(
+    owner: ConnectionOwner,
+    handle: number,
+    role: Role,
+    credentials: Credentials["type"],
+    remote?: SocketAddress,
+  ) {
     this.#owner = owner;
+    this.#credentials = credentials;
     this.core = owner.core;
     this.handle = handle;
     this.role = role;
@@ -256,9 +265,10 @@ export class NoqConnection implements EngineConnection, StreamOwner {
   }
 
   #onConnected(event: EventBatch): void {
+    const alpnEnd = 1 + event.byte(0);
     const info: ConnectedInfo = {
-      alpn: new TextDecoder().decode(event.payload(publicKeyLength)),
-      remotePublicKey: event.payload(0, publicKeyLength),
+      alpn: new TextDecoder().decode(event.payload(1, alpnEnd)),
+      identity: provenIdentity(this.#credentials, event.list(alpnEnd)),
       earlyData: earlyDataOutcomes[event.number] ?? "none",
     };
     if (info.earlyData === "rejected") {
@@ -316,6 +326,17 @@ export class NoqConnection implements EngineConnection, StreamOwner {
       bytesUnacknowledged: view.getFloat64(at + 64, true),
     };
   }
+}
+
+function provenIdentity(type: Credentials["type"], entries: Uint8Array[]): ProvenIdentity {
+  if (type === "web") {
+    return { type, chain: entries };
+  }
+  const [publicKey] = entries;
+  if (publicKey === undefined) {
+    throw new EngineError("engine-failed", "the QUIC core let a peer in that has no key");
+  }
+  return { type, publicKey };
 }
 
 const earlyDataOutcomes = ["none", "accepted", "rejected"] as const;

@@ -135,7 +135,10 @@ describe("noq endpoints", () => {
     echoes.push(alone.endpoint);
     const dialed = alone.dial(alone);
     pair.run(() => dialed.info !== undefined);
-    assert.deepEqual(dialed.info?.remotePublicKey, alone.credentials.publicKey);
+    assert.deepEqual(dialed.info?.identity, {
+      type: "raw-key",
+      publicKey: alone.credentials.publicKey,
+    });
     const stream = dialed.open();
     writeAll(stream, new Uint8Array(2_000_000));
     pair.run(() => stream.isEnded);

@@ -1,7 +1,9 @@
 import type { Timer } from "../../base/platform.ts";
 import type { SocketAddress } from "../../base/socket-address.ts";
 import {
+  type CertifiedKey,
   type CloseCause,
+  type Credentials,
   type EndpointStats,
   type EngineConnection,
   type EngineConnectOptions,
@@ -10,10 +12,15 @@ import {
   type EngineOptions,
 } from "../engine.ts";
 import { AddressBook, addressLength } from "./address-book.ts";
-import { Core, maxChunk, readHeader } from "./core.ts";
+import { Core, invalidName, maxChunk, nobodyTrusted, readHeader } from "./core.ts";
 import { EventBatch, eventKind } from "./events.ts";
 import { type ConnectionOwner, NoqConnection } from "./noq-connection.ts";
-import { encodeConnectOptions, encodeEndpointOptions, encodeProtocols } from "./options.ts";
+import {
+  encodeCertificate,
+  encodeConnectOptions,
+  encodeEndpointOptions,
+  encodeProtocols,
+} from "./options.ts";
 import { wasmModule } from "./wasm-module.ts";
 
 /** Received bytes kept for the next turn; what comes above it is dropped, as a socket's buffer would. */
@@ -47,6 +54,7 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
   readonly core: Core;
   readonly addresses: AddressBook = new AddressBook();
   readonly #options: EngineOptions;
+  #credentials: Credentials;
   readonly #connections = new Map<number, NoqConnection>();
   readonly #events = new EventBatch();
   /** Closed by us; their handlers are told in the next turn. */
@@ -62,26 +70,40 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
 
   constructor(options: EngineOptions) {
     this.#options = options;
+    this.#credentials = options.credentials;
     this.core = new Core(wasmModule(), {
       platform: options.platform,
-      sign: (message) => options.credentials.sign(message),
+      sign: (message, scheme) => this.#sign(message, scheme),
       keyLog: options.keyLog,
       failed: () => this.schedule(),
     });
-    this.core.call.endpoint_create(this.#put(encodeEndpointOptions(options)));
+    checkCanAccept(options.credentials, options.alpns);
+    const encoded = encodeEndpointOptions(options);
+    if (!this.#growInbox(encoded.length)) {
+      throw new EngineError("invalid-options", `invalid options: ${encoded.length} bytes`);
+    }
+    this.core.bytes.set(encoded, this.#inbox);
+    this.core.call.endpoint_create(encoded.length);
   }
 
   connect(options: EngineConnectOptions): EngineConnection {
     this.#checkUsable("connect");
-    const { remote } = options;
+    const { remote, expected } = options;
+    const { type } = this.#credentials;
+    if (expected.type !== type) {
+      throw new EngineError(
+        "invalid-options",
+        `cannot connect: the endpoint has ${type} credentials, and looks for ${expected.type} ones`,
+      );
+    }
     const length = this.#put(
       encodeConnectOptions(options, this.#options.transport, this.addresses),
     );
     const handle = this.core.call.endpoint_connect(this.now(), length);
     if (handle < 0) {
-      throw new EngineError("invalid-options", `cannot connect: ${remote.host} is no destination`);
+      throw new EngineError("invalid-options", `cannot connect: ${whyNot(handle, options)}`);
     }
-    const connection = new NoqConnection(this, handle, "client", remote);
+    const connection = new NoqConnection(this, handle, "client", type, remote);
     connection.handler = options.handler;
     this.#connections.set(handle, connection);
     this.schedule();
@@ -90,7 +112,20 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
 
   setAlpns(alpns: readonly string[]): void {
     this.#checkUsable("set protocols");
+    checkCanAccept(this.#credentials, alpns);
     this.core.call.endpoint_set_protocols(this.#put(encodeProtocols(alpns)));
+  }
+
+  setCertificate(certificate: CertifiedKey): void {
+    this.#checkUsable("set the certificate");
+    if (this.#credentials.type !== "web") {
+      throw new EngineError(
+        "invalid-options",
+        "cannot set the certificate: the endpoint has a key",
+      );
+    }
+    this.core.call.endpoint_set_certificate(this.#put(encodeCertificate(certificate)));
+    this.#credentials = { ...this.#credentials, certificate };
   }
 
   receive(from: SocketAddress, bytes: Uint8Array): void {
@@ -259,8 +294,19 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
     return any;
   }
 
+  #sign(message: Uint8Array, scheme: number): Uint8Array {
+    const credentials = this.#credentials;
+    if (credentials.type === "raw-key") {
+      return credentials.sign(message);
+    }
+    if (credentials.certificate === undefined) {
+      throw new EngineError("invalid-options", "there is no certificate to sign for");
+    }
+    return credentials.certificate.sign(message, scheme);
+  }
+
   #onIncoming(handle: number): void {
-    const connection = new NoqConnection(this, handle, "server");
+    const connection = new NoqConnection(this, handle, "server", this.#credentials.type);
     this.#connections.set(handle, connection);
     try {
       this.#options.handler.incoming(connection);
@@ -408,5 +454,23 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
     if (this.core.failure !== undefined) {
       throw this.core.failure;
     }
+  }
+}
+
+/** Incoming connections need something to be shown. */
+function checkCanAccept(credentials: Credentials, alpns: readonly string[]): void {
+  if (alpns.length > 0 && credentials.type === "web" && credentials.certificate === undefined) {
+    throw new EngineError("invalid-options", "cannot accept connections without a certificate");
+  }
+}
+
+function whyNot(answer: number, { remote, expected }: EngineConnectOptions): string {
+  switch (answer) {
+    case invalidName:
+      return `${expected.type === "web" ? expected.serverName : "that"} is no server name`;
+    case nobodyTrusted:
+      return "no authority is trusted to vouch for servers";
+    default:
+      return `${remote.host} is no destination`;
   }
 }

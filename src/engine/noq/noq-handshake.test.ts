@@ -21,12 +21,12 @@ describe("noq handshakes", () => {
     const { local, remote } = pair.connect({ alpns: ["c", "b"] });
     assert.deepEqual(local.info, {
       alpn: "b",
-      remotePublicKey: pair.server.credentials.publicKey,
+      identity: { type: "raw-key", publicKey: pair.server.credentials.publicKey },
       earlyData: "none",
     });
     assert.deepEqual(remote.info, {
       alpn: "b",
-      remotePublicKey: pair.client.credentials.publicKey,
+      identity: { type: "raw-key", publicKey: pair.client.credentials.publicKey },
       earlyData: "none",
     });
     assert.equal(local.connection.role, "client");
@@ -49,7 +49,9 @@ describe("noq handshakes", () => {
 
   it("fail at the dialer, before a byte of a request, when the key is not the dialed one", () => {
     const pair = new EnginePair();
-    const local = pair.client.dial(pair.server, { remotePublicKey: testCredentials(9).publicKey });
+    const local = pair.client.dial(pair.server, {
+      expected: { type: "raw-key", publicKey: testCredentials(9).publicKey },
+    });
     assert.equal(local.connection.openStream("bidirectional"), undefined);
     pair.run(() => local.cause !== undefined);
     assert(local.cause?.type === "transport" && local.cause.origin === "local");
@@ -255,7 +257,7 @@ describe("noq handshakes", () => {
       { alpns: [""] },
       { alpns: ["x".repeat(256)] },
       { alpns: Array.from({ length: 256 }, (_, index) => `${index}`) },
-      { remotePublicKey: new Uint8Array(31) },
+      { expected: { type: "raw-key", publicKey: new Uint8Array(31) } },
       { transport: { initialMtu: 1_199 } },
       { transport: { initialMtu: 65_528 } },
       { transport: { idleTimeoutMs: -1 } },
@@ -370,7 +372,10 @@ describe("noq early data", () => {
     assert.equal(again.info?.earlyData, "accepted");
     const remote = pair.server.incoming[1];
     assert.equal(remote?.info?.earlyData, "accepted");
-    assert.deepEqual(remote?.info?.remotePublicKey, pair.client.credentials.publicKey);
+    assert.deepEqual(remote?.info?.identity, {
+      type: "raw-key",
+      publicKey: pair.client.credentials.publicKey,
+    });
     assert.equal(echo.text, "early");
     assert(tookMs >= 40, "two round trips");
   });
@@ -382,7 +387,10 @@ describe("noq early data", () => {
     const remote = pair.server.incoming[1];
     assert.equal(remote?.info?.earlyData, "accepted");
     assert.equal(remote?.info?.alpn, testAlpn);
-    assert.deepEqual(remote?.info?.remotePublicKey, pair.client.credentials.publicKey);
+    assert.deepEqual(remote?.info?.identity, {
+      type: "raw-key",
+      publicKey: pair.client.credentials.publicKey,
+    });
     assert.equal(echo.text, "early");
     pair.runFor(1_000);
     assert.equal(pair.server.endpoint.stats().handshakes, 0);

@@ -2,11 +2,14 @@
 
 import type { SocketAddress } from "../../base/socket-address.ts";
 import {
+  type CertifiedKey,
+  type Credentials,
   defaultIncomingLimits,
   defaultTransportOptions,
   type EngineConnectOptions,
   EngineError,
   type EngineOptions,
+  type ExpectedIdentity,
   type IncomingLimits,
   type TransportOptions,
 } from "../engine.ts";
@@ -16,6 +19,12 @@ const publicKeyLength = 32;
 /** What the core can hold of protocols: their number, and the length of each, are one byte. */
 const maxProtocols = 255;
 const maxProtocolLength = 255;
+/** RFC 1035 §2.3.4. */
+const maxServerName = 255;
+/** How clients are asked for a certificate: crates/quic-core/src/web.rs. */
+const clientsAreNotAsked = 0;
+const clientsMay = 1;
+const clientsMust = 2;
 /** RFC 9000 §14.1 and the largest payload of a UDP datagram. */
 const minMtu = 1_200;
 const maxMtu = 65_527;
@@ -32,7 +41,7 @@ export function encodeEndpointOptions(options: EngineOptions): Uint8Array {
   const transport = resolveTransport(defaultTransportOptions, options.transport);
   const limits: IncomingLimits = { ...defaultIncomingLimits, ...options.incoming };
   return new Encoder()
-    .publicKey(options.credentials.publicKey)
+    .credentials(options.credentials)
     .flag(options.keyLog !== undefined)
     .flag(options.acceptEarlyData ?? false)
     .limits(limits)
@@ -55,11 +64,15 @@ export function encodeConnectOptions(
   );
   return new Encoder()
     .address(options.remote, addresses)
-    .publicKey(options.remotePublicKey)
+    .expected(options.expected)
     .flag(options.earlyData ?? false)
     .transport(transport)
     .protocols(options.alpns)
     .finish();
+}
+
+export function encodeCertificate(certificate: CertifiedKey): Uint8Array {
+  return new Encoder().certificate(certificate).finish();
 }
 
 export function encodeProtocols(alpns: readonly string[]): Uint8Array {
@@ -76,6 +89,49 @@ function resolveTransport(
 /** Little-endian, in the order of the calls. Throws {@link EngineError} for what cannot work. */
 class Encoder {
   readonly #bytes: number[] = [];
+
+  credentials(credentials: Credentials): this {
+    if (credentials.type === "raw-key") {
+      return this.#append([0]).publicKey(credentials.publicKey);
+    }
+    const { certificate, serverAuthorities = [], clientCertificates } = credentials;
+    this.#append([1]).flag(certificate !== undefined);
+    if (certificate !== undefined) {
+      this.certificate(certificate);
+    }
+    this.#list(serverAuthorities);
+    if (clientCertificates === undefined) {
+      return this.#append([clientsAreNotAsked]).#list([]);
+    }
+    if (clientCertificates.authorities.length === 0) {
+      throw invalid("clientCertificates", "there are no authorities to check them against");
+    }
+    return this.#append([clientCertificates.required ? clientsMust : clientsMay]).#list(
+      clientCertificates.authorities,
+    );
+  }
+
+  certificate({ chain, signatureSchemes }: CertifiedKey): this {
+    if (chain.length === 0 || signatureSchemes.length === 0) {
+      throw invalid("certificate", "it is empty, or its key cannot sign");
+    }
+    this.#append([signatureSchemes.length]);
+    for (const scheme of signatureSchemes) {
+      this.#append([scheme & 0xff, scheme >> 8]);
+    }
+    return this.#list(chain);
+  }
+
+  expected(identity: ExpectedIdentity): this {
+    if (identity.type === "raw-key") {
+      return this.publicKey(identity.publicKey);
+    }
+    const name = new TextEncoder().encode(identity.serverName);
+    if (name.length > maxServerName) {
+      throw invalid("server name", `${name.length} bytes, at most ${maxServerName}`);
+    }
+    return this.#append([name.length & 0xff, name.length >> 8]).#append(name);
+  }
 
   publicKey(key: Uint8Array): this {
     if (key.length !== publicKeyLength) {
@@ -141,6 +197,18 @@ class Encoder {
     return Uint8Array.from(this.#bytes);
   }
 
+  #list(entries: readonly Uint8Array[]): this {
+    this.#u32(entries.length);
+    for (const entry of entries) {
+      this.#u32(entry.length).#append(entry);
+    }
+    return this;
+  }
+
+  #u32(value: number): this {
+    return this.#append([0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff));
+  }
+
   #number(name: string, value: number, least: number, most: number): this {
     if (!Number.isFinite(value) || value < least || value > most) {
       throw invalid(name, `${value} is not from ${least} to ${most}`);
@@ -155,7 +223,9 @@ class Encoder {
   }
 
   #append(bytes: Iterable<number>): this {
-    this.#bytes.push(...bytes);
+    for (const byte of bytes) {
+      this.#bytes.push(byte);
+    }
     return this;
   }
 }

@@ -80,7 +80,7 @@ async function listen() {
       new Promise((resolve) => {
         endpoint.connect({
           remote: socketAddress("127.0.0.1", port),
-          remotePublicKey: testCredentials(2).publicKey,
+          expected: { type: "raw-key", publicKey: testCredentials(2).publicKey },
           alpns: ["test/1"],
           handler: {
             connected: () => assert.fail("connected to a peer without a key"),
