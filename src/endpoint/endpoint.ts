@@ -2,11 +2,7 @@ import { AsyncQueue } from "../base/async-queue.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
 import { nodePlatform } from "../base/node-platform.ts";
 import type { Platform } from "../base/platform.ts";
-import {
-  formatSocketAddress,
-  parseSocketAddress,
-  type SocketAddress,
-} from "../base/socket-address.ts";
+import { formatSocketAddress, type SocketAddress } from "../base/socket-address.ts";
 import {
   type CloseCause,
   type ConnectionHandler,
@@ -14,28 +10,23 @@ import {
   type EndpointStats,
   type Engine,
   type EngineConnection,
-  type EngineEndpoint,
-  type EngineOptions,
   type IncomingLimits,
   type ProvenIdentity,
   type TransportOptions,
 } from "../engine/engine.ts";
-import { noq } from "../engine/noq/noq.ts";
 import { EndpointAddr } from "../identity/endpoint-addr.ts";
 import { EndpointId } from "../identity/endpoint-id.ts";
 import { EndpointTicket } from "../identity/endpoint-ticket.ts";
 import { SecretKey } from "../identity/secret-key.ts";
 import { parseTarget, type Target } from "../identity/target.ts";
-import type { BindSocket, DatagramSocket } from "../net/datagram-socket.ts";
+import type { BindSocket } from "../net/datagram-socket.ts";
 import { dialableAddresses } from "../net/dialable-addresses.ts";
 import { reachableAddresses } from "../net/local-addresses.ts";
-import { MixedAddresses } from "../net/mixed-addresses.ts";
-import { bindUdp } from "../net/udp-socket.ts";
+import { BoundEngine } from "./bound-engine.ts";
 import { callEngine, endpointErrorOf } from "./call-engine.ts";
 import { Connection } from "./connection.ts";
 import { Dial } from "./dial.ts";
 import { closeCode, dialFailed, EndpointError } from "./endpoint-error.ts";
-import { ProcessHold } from "./process-hold.ts";
 import type { ProtocolHandler } from "./protocol-handler.ts";
 
 /** Who wants to connect. */
@@ -101,9 +92,6 @@ const maxPendingConnections = 256;
 /** How long an authorize hook may take. */
 const authorizeTimeoutMs = 10_000;
 const secretKeyLength = 32;
-/** How long `close` waits for the peers to hear of it. */
-const drainTimeoutMs = 500;
-const drainPollMs = 5;
 
 /**
  * A peer of the network: an Ed25519 identity bound to UDP ports, which dials others by their key and is dialed by
@@ -116,10 +104,7 @@ export class Endpoint implements AsyncDisposable {
   readonly #platform: Platform;
   readonly #authorize: Authorize;
   readonly #onError: (error: unknown) => void;
-  readonly #socket: DatagramSocket;
-  readonly #engine: EngineEndpoint;
-  readonly #mixed: MixedAddresses;
-  readonly #hold: ProcessHold;
+  readonly #bound: BoundEngine;
   readonly #acceptAlpns: readonly string[];
   readonly #transport: TransportOptions;
   readonly #handlers = new Map<string, ProtocolHandler>();
@@ -139,72 +124,46 @@ export class Endpoint implements AsyncDisposable {
    * be had, and with TypeError or RangeError for an address, a protocol or a limit that cannot be.
    */
   static async bind(options: EndpointOptions = {}): Promise<Endpoint> {
-    const { bind = ["0.0.0.0:0", "[::]:0"], bindSocket = bindUdp } = options;
-    const addresses = (typeof bind === "string" ? [bind] : bind).map(parseSocketAddress);
-    // The socket comes before the endpoint; what arrives in between is lost, as on any network.
-    let receive = (_from: SocketAddress, _bytes: Uint8Array): void => {};
-    let broken: Error | undefined;
-    let failed = (error: Error): void => {
-      broken = error;
-    };
-    let socket: DatagramSocket;
-    try {
-      socket = await bindSocket(addresses, {
-        datagram: (from, bytes) => receive(from, bytes),
-        failed: (error) => failed(error),
-      });
-    } catch (error) {
-      const where = addresses.map(formatSocketAddress).join(", ");
-      const why = error instanceof Error ? error.message : String(error);
-      throw new EndpointError("bind-failed", `cannot listen on ${where}: ${why}`, { cause: error });
-    }
-    const socketBroke = (cause: Error): EndpointError =>
-      new EndpointError("bind-failed", "the UDP socket broke", { cause });
-    try {
-      if (broken !== undefined) {
-        throw socketBroke(broken);
-      }
-      const endpoint = new Endpoint(options, socket);
-      receive = (from, bytes) => endpoint.#receive(from, bytes);
-      failed = (error) => endpoint.#fail(socketBroke(error));
-      return endpoint;
-    } catch (error) {
-      await socket.close();
-      throw error;
-    }
+    const platform = options.platform ?? nodePlatform;
+    const secretKey = options.secretKey ?? freshKey(platform);
+    const bound = await BoundEngine.bind(
+      {
+        credentials: {
+          type: "raw-key",
+          publicKey: secretKey.publicKey.bytes,
+          sign: (message) => secretKey.sign(message),
+        },
+        alpns: options.alpns ?? [],
+        transport: { ...defaultTransportOptions, ...options.transport },
+        platform,
+        bind: options.bind ?? ["0.0.0.0:0", "[::]:0"],
+        bindSocket: options.bindSocket,
+        engine: options.engine,
+        ...(options.incoming === undefined ? {} : { incoming: options.incoming }),
+        ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
+      },
+      // Nothing happens to the engine before the endpoint is made.
+      {
+        incoming: (connection) => endpoint.#handshakes(connection),
+        failed: (error) => endpoint.#fail(error),
+        handlerError: (error) => endpoint.report(error),
+      },
+    );
+    const endpoint = new Endpoint({ ...options, platform, secretKey }, bound);
+    return endpoint;
   }
 
-  private constructor(options: EndpointOptions, socket: DatagramSocket) {
-    this.#platform = options.platform ?? nodePlatform;
-    this.#secretKey = options.secretKey ?? freshKey(this.#platform);
+  private constructor(
+    options: EndpointOptions & { readonly platform: Platform; readonly secretKey: SecretKey },
+    bound: BoundEngine,
+  ) {
+    this.#platform = options.platform;
+    this.#secretKey = options.secretKey;
     this.#authorize = options.authorize ?? (() => true);
     this.#onError = options.onError ?? warn;
     this.#acceptAlpns = options.alpns ?? [];
     this.#transport = { ...defaultTransportOptions, ...options.transport };
-    this.#socket = socket;
-    this.#mixed = new MixedAddresses((into) => this.#platform.randomFill(into));
-    this.#hold = new ProcessHold((ref) => socket.setRef(ref));
-    const engineOptions: EngineOptions = {
-      credentials: {
-        type: "raw-key",
-        publicKey: this.#secretKey.publicKey.bytes,
-        sign: (message) => this.#secretKey.sign(message),
-      },
-      alpns: this.#acceptAlpns,
-      transport: this.#transport,
-      platform: this.#platform,
-      transmit: (to, bytes, segmentSize) => this.#transmit(to, bytes, segmentSize),
-      handler: {
-        incoming: (connection) => {
-          connection.handler = this.#handshake((id, alpn) => this.#incoming(connection, id, alpn));
-        },
-        failed: (error) => this.#fail(endpointErrorOf(error)),
-      },
-      handlerError: (error) => this.report(error),
-      ...(options.incoming === undefined ? {} : { incoming: options.incoming }),
-      ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
-    };
-    this.#engine = callEngine(() => (options.engine ?? noq).createEndpoint(engineOptions));
+    this.#bound = bound;
   }
 
   /** The public key that others dial. */
@@ -218,14 +177,14 @@ export class Endpoint implements AsyncDisposable {
 
   /** The addresses that the sockets are bound to. */
   get boundAddresses(): readonly SocketAddress[] {
-    return this.#socket.localAddresses;
+    return this.#bound.localAddresses;
   }
 
   /** Who and where this endpoint is: its id and the direct addresses that it knows of itself. */
   addr(): EndpointAddr {
     return EndpointAddr.from({
       id: this.id,
-      addrs: reachableAddresses(this.#socket.localAddresses).map((address) => ({
+      addrs: reachableAddresses(this.#bound.localAddresses).map((address) => ({
         type: "ip",
         address,
       })),
@@ -245,7 +204,7 @@ export class Endpoint implements AsyncDisposable {
   /** Counters of the engine. */
   stats(): EndpointStats {
     this.#throwUnlessOpen();
-    return callEngine(() => this.#engine.stats());
+    return callEngine(() => this.#bound.engine.stats());
   }
 
   /**
@@ -269,11 +228,10 @@ export class Endpoint implements AsyncDisposable {
     signal?.throwIfAborted();
     this.#throwUnlessOpen();
     const addresses = dialableAddresses(addr.ipAddrs);
-    const [first] = addresses;
+    const [first, ...others] = addresses;
     if (first === undefined) {
       throw noAddress(addr);
     }
-    const remote = addresses.length === 1 ? first : this.#mixed.add(addresses);
     const where = addresses.map(formatSocketAddress).join(", ");
     const alpns = typeof alpn === "string" ? [alpn] : alpn;
     const transport = { ...this.#transport, ...options.transport };
@@ -281,24 +239,23 @@ export class Endpoint implements AsyncDisposable {
       dialFailed(cause, { peer: addr.id.short, addresses: where, alpns }),
     );
     this.#dials.add(dial);
+    let over = (): void => {};
     try {
-      const engine = callEngine(() =>
-        this.#engine.connect({
-          remote,
-          expected: { type: "raw-key", publicKey: addr.id.bytes },
-          alpns,
-          transport,
-          handler: this.#handshake(
-            (id, chosen) => dial.connected(this.#adopt(engine, id, chosen, transport)),
-            (cause) => dial.end(cause),
-          ),
-        }),
-      );
-      const connected = dial.run(engine, { signal, timeoutMs });
-      return await (options.hold === false ? connected : this.#hold.during(connected));
+      const dialing = this.#bound.dial([first, ...others], {
+        expected: { type: "raw-key", publicKey: addr.id.bytes },
+        alpns,
+        transport,
+        handler: this.#handshake(
+          (id, chosen) => dial.connected(this.#adopt(dialing.connection, id, chosen, transport)),
+          (cause) => dial.end(cause),
+        ),
+      });
+      over = dialing.over;
+      const connected = dial.run(dialing.connection, { signal, timeoutMs });
+      return await (options.hold === false ? connected : this.#bound.hold.during(connected));
     } finally {
       this.#dials.delete(dial);
-      this.#mixed.remove(remote);
+      over();
     }
   }
 
@@ -307,7 +264,7 @@ export class Endpoint implements AsyncDisposable {
    * in {@link EndpointOptions.alpns} come here. At most 256 connections wait; above that they are refused.
    */
   accept(options?: { readonly signal?: AbortSignal }): Promise<Connection | undefined> {
-    return this.#hold.during(this.#pending.next(options));
+    return this.#bound.hold.during(this.#pending.next(options));
   }
 
   /**
@@ -321,7 +278,9 @@ export class Endpoint implements AsyncDisposable {
         `protocol ${JSON.stringify(alpn)} has a handler already on this endpoint`,
       );
     }
-    callEngine(() => this.#engine.setAlpns([...this.#handlers.keys(), alpn, ...this.#acceptAlpns]));
+    callEngine(() =>
+      this.#bound.engine.setAlpns([...this.#handlers.keys(), alpn, ...this.#acceptAlpns]),
+    );
     this.#handlers.set(alpn, handler);
     return () => {
       if (this.#handlers.get(alpn) === handler) {
@@ -333,7 +292,7 @@ export class Endpoint implements AsyncDisposable {
 
   /** Keeps the process alive until the returned function is called. @internal */
   hold(): () => void {
-    return this.#hold.take();
+    return this.#bound.hold.take();
   }
 
   /** @internal */
@@ -372,7 +331,7 @@ export class Endpoint implements AsyncDisposable {
   }
 
   async #close(timeoutMs: number): Promise<void> {
-    const release = this.#hold.take();
+    const release = this.#bound.hold.take();
     try {
       await this.#closeConnections(timeoutMs);
     } catch (error) {
@@ -381,8 +340,7 @@ export class Endpoint implements AsyncDisposable {
     }
     try {
       this.#state = "closed";
-      this.#engine.destroy();
-      await this.#socket.close();
+      await this.#bound.destroy();
     } catch (error) {
       this.report(error);
     } finally {
@@ -404,43 +362,18 @@ export class Endpoint implements AsyncDisposable {
       void waiting.close({ timeoutMs: 0 });
     }
     if (this.#failure === undefined) {
-      this.#engine.setAlpns([]);
+      this.#bound.engine.setAlpns([]);
     }
     await Promise.allSettled(
       [...this.#connections].map((connection) => connection.close({ timeoutMs })),
     );
-    await this.#drained();
-  }
-
-  /** CONNECTION_CLOSE may be lost: the engine answers stragglers with another one for a few round trips. */
-  async #drained(): Promise<void> {
-    const deadline = this.#platform.now() + drainTimeoutMs;
-    while (this.#failure === undefined) {
-      this.#engine.flush();
-      if (this.#engine.stats().connections === 0 || this.#platform.now() >= deadline) {
-        return;
-      }
-      const tick = deferred<void>();
-      this.#platform.setTimer(drainPollMs, tick.resolve);
-      await tick.promise;
+    if (this.#failure === undefined) {
+      await this.#bound.drained();
     }
   }
 
-  #receive(from: SocketAddress, bytes: Uint8Array): void {
-    if (this.#state !== "closed") {
-      this.#engine.receive(from, bytes);
-    }
-  }
-
-  #transmit(to: SocketAddress, bytes: Uint8Array, segmentSize: number): void {
-    const members = this.#mixed.resolve(to);
-    if (members === undefined) {
-      this.#socket.send(to, bytes, segmentSize);
-      return;
-    }
-    for (const member of members) {
-      this.#socket.send(member, bytes, segmentSize);
-    }
+  #handshakes(connection: EngineConnection): void {
+    connection.handler = this.#handshake((id, alpn) => this.#incoming(connection, id, alpn));
   }
 
   /** What a connection does until its handshake is done, one way or the other. */
@@ -470,7 +403,7 @@ export class Endpoint implements AsyncDisposable {
       { remoteId, alpn },
       {
         platform: this.#platform,
-        hold: this.#hold,
+        hold: this.#bound.hold,
         datagramReceiveBuffer: transport.datagramReceiveBuffer,
       },
     );
@@ -543,7 +476,7 @@ export class Endpoint implements AsyncDisposable {
       return;
     }
     try {
-      this.#engine.setAlpns([...this.#handlers.keys(), ...this.#acceptAlpns]);
+      this.#bound.engine.setAlpns([...this.#handlers.keys(), ...this.#acceptAlpns]);
     } catch (error) {
       this.#fail(endpointErrorOf(error));
     }
