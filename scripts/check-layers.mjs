@@ -44,6 +44,7 @@ const layers = [
 const shells = {
   "base/node-platform.ts": ["node:crypto"],
   "engine/noq/wasm-module.ts": ["node:fs"],
+  "identity/certificates.ts": ["node:crypto", "node:tls"],
   "identity/ed25519.ts": ["node:crypto"],
   "identity/key-file.ts": ["node:crypto", "node:fs/promises", "node:path"],
   "net/local-addresses.ts": ["node:os"],

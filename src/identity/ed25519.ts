@@ -1,4 +1,4 @@
-// The one place where identity uses Node's crypto.
+// What Node's crypto does with the keys of peers.
 
 import { createPrivateKey, createPublicKey, sign, verify } from "node:crypto";
 import { pkcs8Prefix } from "./pem.ts";

@@ -6,8 +6,10 @@ export type IdentityErrorCode =
   | "invalid-address"
   /** Not an endpoint ticket, or a damaged one. */
   | "invalid-ticket"
-  /** Not a secret key. The message never holds any of the text. */
+  /** Not a secret key, or none for what it was given for. The message never holds any of the text. */
   | "invalid-key"
+  /** Not a certificate, or not a chain or bundle of them. */
+  | "invalid-certificate"
   /** A key file that is missing, cannot be read or written, exists already, or is open to other users. */
   | "key-file";
 
