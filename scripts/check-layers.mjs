@@ -44,9 +44,11 @@ const layers = [
 const shells = {
   "base/node-platform.ts": ["node:crypto"],
   "engine/noq/wasm-module.ts": ["node:fs"],
+  "identity/certificate-key.ts": ["node:crypto"],
   "identity/certificates.ts": ["node:crypto", "node:tls"],
   "identity/ed25519.ts": ["node:crypto"],
   "identity/key-file.ts": ["node:crypto", "node:fs/promises", "node:path"],
+  "identity/web-certificate.ts": ["node:crypto"],
   "net/local-addresses.ts": ["node:os"],
   "net/udp-socket.ts": ["node:dgram"],
   "rpc/compression-zstd.ts": ["node:util", "node:zlib"],
