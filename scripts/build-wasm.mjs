@@ -41,6 +41,8 @@ const patched = {
     "noq-proto-merge-chunks.patch",
     "noq-proto-answer-unvalidated.patch",
     "noq-proto-tell-unacknowledged.patch",
+    "noq-proto-probe-with-keys.patch",
+    "noq-proto-first-burst.patch",
   ],
 };
 
