@@ -50,6 +50,7 @@ const shells = {
   "identity/key-file.ts": ["node:crypto", "node:fs/promises", "node:path"],
   "identity/web-certificate.ts": ["node:crypto"],
   "net/local-addresses.ts": ["node:os"],
+  "net/resolve-host.ts": ["node:dns/promises", "node:net"],
   "net/udp-socket.ts": ["node:dgram"],
   "rpc/compression-zstd.ts": ["node:util", "node:zlib"],
 };

@@ -1,5 +1,6 @@
-// Runs the Connect project's conformance suite: its runner reads the cases, our client makes the calls, our server answers
-// them. Both are peers that know each other by key, so what is between them is QUIC.
+// Runs the Connect project's conformance suite: its runner reads the cases, a client makes the calls, a server answers
+// them. One of the two may be the runner's own, which speaks HTTP/3 by quic-go. Ours are peers that know each other by
+// key, or know the server by its URL. QUIC is between them in all cases.
 
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -33,21 +34,41 @@ const protocols = [
 
 const ways = ["plain", "general"];
 
+/**
+ * Who is ours, and how the server is reached. The runner's own client and server speak no gRPC over HTTP/3.
+ */
+const modes = [
+  { name: "both", at: "peer" },
+  { name: "both", at: "url" },
+  { name: "server", at: "url", without: "grpc" },
+  { name: "client", at: "url", without: "grpc" },
+];
+
 /** What a run takes on two busy cores, several times over. */
 const runSeconds = 300;
 
 const usage = `Usage: npm run test:conformance -- [options]
 
-Runs the Connect project's conformance suite (connectrpc.com/conformance ${version}) with our client against our server,
-two peers over QUIC. The exit code is 0 when every case has passed.
+Runs the Connect project's conformance suite (connectrpc.com/conformance ${version}) over QUIC. The exit code is 0 when every
+case has passed.
 
 The first time, it builds the runner into .cache/conformance, which takes Go 1.${oldestGo} or later and some minutes.
 
-A run is a protocol and a way
+A run is a mode, a protocol and a way.
+
+A mode says what of ours is tested, and where the server is
+  both, at peer      our client and our server, two peers that know each other by key
+  both, at url       our client and our public listener
+  server, at url     our public listener, with the runner's own client
+  client, at url     our client, with the runner's own server
+
+A way says what calls go through
   plain      unary calls of Connect go the short way that they have when nobody watches them
   general    an interceptor that does nothing, on both sides, sends them the way of all other calls
 
 Options
+  --mode <name>       only these: ${[...new Set(modes.map(({ name }) => name))].join(", ")}
+  --at <name>         only these: peer, url
   --protocol <name>   only this one: ${protocols.map(({ name }) => name).join(", ")}
   --way <name>        only this one: ${ways.join(", ")}
   --run <pattern>     only the cases whose name matches, as "Timeouts/**"; may be given several times
@@ -57,6 +78,8 @@ Options
 
 const { values: options } = parseArgs({
   options: {
+    mode: { type: "string" },
+    at: { type: "string" },
     protocol: { type: "string" },
     way: { type: "string" },
     run: { type: "string", multiple: true, default: [] },
@@ -65,6 +88,9 @@ const { values: options } = parseArgs({
   },
 });
 const chosen = {
+  modes: modes.filter(
+    ({ name, at }) => name === (options.mode ?? name) && at === (options.at ?? at),
+  ),
   protocols: protocols.filter(({ name }) => name === (options.protocol ?? name)),
   ways: ways.filter((name) => name === (options.way ?? name)),
 };
@@ -77,7 +103,7 @@ const suites = join(cache, "suites");
 
 if (options.help) {
   console.log(usage);
-} else if (chosen.protocols.length === 0 || chosen.ways.length === 0) {
+} else if (Object.values(chosen).some((list) => list.length === 0)) {
   console.error(usage);
   process.exitCode = 2;
 } else {
@@ -179,46 +205,61 @@ function findGo() {
 
 /** Prints a line per run. Returns whether all cases of all runs have passed. */
 async function runAll() {
-  row("protocol", "told", "way", "cases", "passed", "failed", "seconds");
+  row("mode", "at", "protocol", "told", "way", "cases", "passed", "failed", "seconds");
   const totals = { cases: 0, passed: 0 };
   const failures = [];
-  for (const { name, told } of chosen.protocols) {
-    for (const way of chosen.ways) {
-      const start = performance.now();
-      const { cases, passed, complete, output } = await runSuites(name, way);
-      const seconds = ((performance.now() - start) / 1_000).toFixed(0);
-      row(name, told, way, cases, passed, cases - passed, seconds);
-      totals.cases += cases;
-      totals.passed += passed;
-      if (!complete) {
-        failures.push({ name, way, output });
-      }
+  for (const run of runs()) {
+    const { mode, protocol, way } = run;
+    const what = [mode.name, mode.at, protocol.name, protocol.told, way];
+    const start = performance.now();
+    const { cases, passed, complete, output } = await runSuites(run);
+    const seconds = ((performance.now() - start) / 1_000).toFixed(0);
+    row(...what, cases, passed, cases - passed, seconds);
+    totals.cases += cases;
+    totals.passed += passed;
+    if (!complete) {
+      failures.push({ what, output });
     }
   }
-  row("all", "", "", totals.cases, totals.passed, totals.cases - totals.passed, "");
-  for (const { name, way, output } of failures) {
-    console.log(`\n──── ${name}, ${way}\n${output.trim()}`);
+  row("all", "", "", "", "", totals.cases, totals.passed, totals.cases - totals.passed, "");
+  for (const { what, output } of failures) {
+    console.log(`\n──── ${what.join(", ")}\n${output.trim()}`);
   }
   return failures.length === 0;
 }
 
-/** A line of the table: protocol, HTTP version told, way, cases run, passed, failed, seconds. */
+function runs() {
+  return chosen.modes.flatMap((mode) =>
+    chosen.protocols
+      .filter(({ name }) => name !== mode.without)
+      .flatMap((protocol) => chosen.ways.map((way) => ({ mode, protocol, way }))),
+  );
+}
+
+/** A line of the table: mode, where, protocol, HTTP version told, way, cases run, passed, failed, seconds. */
 function row(...cells) {
   console.log(cells.map((cell) => `${cell}`.padStart(8)).join("  "));
 }
 
 /** One run of the runner. `complete`: every case was run and has passed. */
-async function runSuites(protocol, way) {
+async function runSuites({ mode, protocol, way }) {
   const program = (name) => [
     ...[process.execPath, "--import=tsx"],
-    ...[`${programs}/${name}.ts`, "--way", way],
+    ...[`${programs}/${name}.ts`, "--way", way, "--at", mode.at],
   ];
+  const tested = {
+    both: [...program("client"), "----", ...program("server")],
+    client: program("client"),
+    server: program("server"),
+  };
+  // The runner's own client and server can play all suites.
+  const files = mode.name === "both" ? readdirSync(suites) : [];
   const { code, output } = await spawnRunner([
-    ...["--mode", "both", "--conf", configFile(protocol)],
-    ...readdirSync(suites).flatMap((name) => ["--test-file", join(suites, name)]),
+    ...["--mode", mode.name, "--conf", configFile(protocol.name, mode.at)],
+    ...files.flatMap((name) => ["--test-file", join(suites, name)]),
     ...options.run.flatMap((pattern) => ["--run", pattern]),
     ...(options.verbose ? ["-v"] : []),
-    ...["--", ...program("client"), "----", ...program("server")],
+    ...["--", ...tested[mode.name]],
   ]);
   const number = (pattern) => Number(pattern.exec(output)?.[1] ?? 0);
   const cases = number(/^Total cases: (\d+)$/m) + number(/^Another (\d+) could not be run/m);
@@ -226,16 +267,18 @@ async function runSuites(protocol, way) {
   return { cases, passed, complete: code === 0 && cases > 0 && passed === cases, output };
 }
 
-/** The configuration of a protocol, without what this Node.js lacks. */
-function configFile(protocol) {
-  const file = join(root, programs, `${protocol}.yaml`);
-  if (typeof zlib.zstdCompress === "function") {
-    return file;
-  }
-  const reduced = join(cache, "config", `${protocol}.yaml`);
-  mkdirSync(dirname(reduced), { recursive: true });
-  writeFileSync(reduced, readFileSync(file, "utf8").replace(/^.*COMPRESSION_ZSTD\n/m, ""));
-  return reduced;
+/**
+ * The configuration of a protocol, without what this Node.js lacks, and with certificates of clients where the server asks
+ * for them: between peers, keys are in their place.
+ */
+function configFile(protocol, at) {
+  const all = readFileSync(join(root, programs, `${protocol}.yaml`), "utf8");
+  const zstd = typeof zlib.zstdCompress === "function";
+  const possible = zstd ? all : all.replace(/^.*COMPRESSION_ZSTD\n/m, "");
+  const file = join(cache, "config", `${protocol}-${at}.yaml`);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, at === "url" ? `${possible}  supportsTlsClientCerts: true\n` : possible);
+  return file;
 }
 
 /** Resolves with the exit code and all that the runner and our programs have said. */

@@ -10,22 +10,30 @@ export { Endpoint } from "./endpoint/endpoint.ts";
 export { H3Error } from "./http3/h3-error.ts";
 export { connectQuicAlpn } from "./rpc/alpn.ts";
 export { callComplete } from "./rpc/call-scope.ts";
+export type { Caller, Peer, WebCaller } from "./rpc/caller.ts";
+export { callerKey, peerKey } from "./rpc/caller.ts";
 export type { ChannelState } from "./rpc/channel.ts";
+export type { CallTransport } from "./rpc/channel-transport.ts";
 export { compressionZstd } from "./rpc/compression-zstd.ts";
 export { compressionBrotli, compressionGzip } from "./rpc/compressions.ts";
+export type { CorsOptions } from "./rpc/cors.ts";
 export { createPeerClient } from "./rpc/peer-client.ts";
-export type { Peer } from "./rpc/peer-context.ts";
-export { peerKey } from "./rpc/peer-context.ts";
 export type { PeerRouter, PeerRouterOptions } from "./rpc/peer-router.ts";
 export { createPeerRouter } from "./rpc/peer-router.ts";
 export type { Protocol } from "./rpc/protocol-transport.ts";
+export type { ListenOptions, Pem, PublicListener } from "./rpc/public-listener.ts";
 export type { QuicTransport } from "./rpc/quic-transport.ts";
 export { createQuicTransport } from "./rpc/quic-transport.ts";
-export type { QuicTransportOptions } from "./rpc/quic-transport-options.ts";
+export type {
+  CallTransportOptions,
+  QuicTransportOptions,
+  UrlTransportOptions,
+} from "./rpc/quic-transport-options.ts";
 export type {
   AuthorizeCall,
   PeerServiceOptions,
 } from "./rpc/service-routes.ts";
+export type { UrlTransport } from "./rpc/url-transport.ts";
 
 // Identities and addresses, as iroh has them.
 

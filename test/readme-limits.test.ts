@@ -7,7 +7,6 @@ import { fileURLToPath } from "node:url";
 import { Endpoint } from "../src/endpoint/endpoint.ts";
 import { defaultIncomingLimits, defaultTransportOptions } from "../src/engine/engine.ts";
 import { defaultHttp3Limits } from "../src/http3/http3-limits.ts";
-import { SecretKey } from "../src/identity/secret-key.ts";
 import { resolveTransportOptions } from "../src/rpc/quic-transport-options.ts";
 import { defaultReceiveBudget } from "../src/rpc/receive-budget.ts";
 import { defaultBackoff } from "../src/rpc/redial-plan.ts";
@@ -23,8 +22,7 @@ describe("the limits of README.md", () => {
   let defaults: Readonly<Record<string, unknown>>;
   before(async () => {
     endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
-    const to = SecretKey.generate().publicKey;
-    const { common, ...calls } = resolveTransportOptions({ endpoint, to });
+    const { common, ...calls } = resolveTransportOptions({});
     defaults = {
       ...defaultTransportOptions,
       ...defaultIncomingLimits,

@@ -1,11 +1,11 @@
-import type { CloseCause } from "../engine/engine.ts";
+import type { CloseCause, Credentials } from "../engine/engine.ts";
 
 export type EndpointErrorCode =
   /** The target names no address that can be dialed. An id alone is not enough yet. */
   | "no-address"
   /** Nobody answered within the dial timeout. */
   | "dial-timeout"
-  /** Somebody answered and could not prove the dialed key. */
+  /** Somebody answered and could not prove the dialed key, or has no certificate of the dialed name that is believed. */
   | "wrong-key"
   /** The peer answered and would not take the connection: too busy, serves no protocol, or found fault with our key. */
   | "refused"
@@ -109,16 +109,18 @@ export function connectionLost(cause: CloseCause, peer: string): EndpointError {
 
 /** Whom a dial was meant for, as messages name it. */
 export interface DialTarget {
-  /** Its short id. */
+  /** Its short id, or a name and a port. */
   readonly peer: string;
   readonly addresses: string;
   readonly alpns: readonly string[];
+  /** How the two sides prove who they are. */
+  readonly credentials: Credentials["type"];
 }
 
 /** Turns the end of a handshake that we began into an error. */
 export function dialFailed(
   cause: CloseCause,
-  { peer, addresses, alpns }: DialTarget,
+  { peer, addresses, alpns, credentials }: DialTarget,
 ): EndpointError {
   const what = `cannot connect to ${peer} at ${addresses}`;
   const options = { closeCause: cause };
@@ -139,11 +141,12 @@ export function dialFailed(
       );
     }
     if (isCryptoError(cause.code)) {
+      const { theirs, ours } = faults[credentials];
       return cause.origin === "local"
-        ? new EndpointError("wrong-key", `${what}: the peer there has another key`, options)
+        ? new EndpointError("wrong-key", `${what}: ${theirs(cause.reason)}`, options)
         : new EndpointError(
             "refused",
-            `${what}: the peer does not accept our key${quoted(cause.reason)}`,
+            `${what}: the peer does not accept ${ours}${quoted(cause.reason)}`,
             options,
           );
     }
@@ -161,6 +164,15 @@ export function dialFailed(
   const lost = connectionLost(cause, peer);
   return new EndpointError(lost.code, `${what}: ${describeClose(cause)}`, options);
 }
+
+/** What a handshake fails for, by who has found fault with whom. */
+const faults = {
+  "raw-key": { theirs: () => "the peer there has another key", ours: "our key" },
+  web: {
+    theirs: (reason: string) => `its certificate is not to be trusted${quoted(reason)}`,
+    ours: "our certificate, or that we have none",
+  },
+} as const;
 
 /** CONNECTION_REFUSED, RFC 9000 §20.1. */
 const connectionRefused = 0x02n;

@@ -5,7 +5,6 @@ import type { Platform } from "../base/platform.ts";
 import { formatSocketAddress, type SocketAddress } from "../base/socket-address.ts";
 import {
   type CloseCause,
-  type ConnectionHandler,
   defaultTransportOptions,
   type EndpointStats,
   type Engine,
@@ -28,6 +27,7 @@ import { Connection } from "./connection.ts";
 import { Dial } from "./dial.ts";
 import { closeCode, dialFailed, EndpointError } from "./endpoint-error.ts";
 import type { ProtocolHandler } from "./protocol-handler.ts";
+import { untilConnected } from "./until-connected.ts";
 
 /** Who wants to connect. */
 export interface IncomingPeer {
@@ -236,7 +236,12 @@ export class Endpoint implements AsyncDisposable {
     const alpns = typeof alpn === "string" ? [alpn] : alpn;
     const transport = { ...this.#transport, ...options.transport };
     const dial = new Dial<Connection>(this.#platform, (cause) =>
-      dialFailed(cause, { peer: addr.id.short, addresses: where, alpns }),
+      dialFailed(cause, {
+        peer: addr.id.short,
+        addresses: where,
+        alpns,
+        credentials: "raw-key",
+      }),
     );
     this.#dials.add(dial);
     let over = (): void => {};
@@ -245,8 +250,11 @@ export class Endpoint implements AsyncDisposable {
         expected: { type: "raw-key", publicKey: addr.id.bytes },
         alpns,
         transport,
-        handler: this.#handshake(
-          (id, chosen) => dial.connected(this.#adopt(dialing.connection, id, chosen, transport)),
+        handler: untilConnected(
+          (info) => {
+            const id = endpointIdOf(info.identity);
+            dial.connected(this.#adopt(dialing.connection, id, info.alpn, transport));
+          },
           (cause) => dial.end(cause),
         ),
       });
@@ -373,23 +381,9 @@ export class Endpoint implements AsyncDisposable {
   }
 
   #handshakes(connection: EngineConnection): void {
-    connection.handler = this.#handshake((id, alpn) => this.#incoming(connection, id, alpn));
-  }
-
-  /** What a connection does until its handshake is done, one way or the other. */
-  #handshake(
-    connected: (id: EndpointId, alpn: string) => void,
-    failed: (cause: CloseCause) => void = () => {},
-  ): ConnectionHandler {
-    return {
-      connected: ({ identity, alpn }) => connected(endpointIdOf(identity), alpn),
-      closed: failed,
-      streamOpened: refuseStream,
-      streamsAvailable: () => {},
-      datagram: () => {},
-      datagramsWritable: () => {},
-      pathsChanged: () => {},
-    };
+    connection.handler = untilConnected(({ identity, alpn }) =>
+      this.#incoming(connection, endpointIdOf(identity), alpn),
+    );
   }
 
   #adopt(
@@ -520,12 +514,6 @@ function noAddress(addr: EndpointAddr): EndpointError {
 
 async function runHandler(handler: ProtocolHandler, connection: Connection): Promise<void> {
   await handler.accept(connection);
-}
-
-/** Streams come only after `connected`, which installs another handler: this is for an engine that has gone wrong. */
-function refuseStream(stream: { stop(code: bigint): void; reset(code: bigint): void }): void {
-  stream.stop(closeCode.internalError);
-  stream.reset(closeCode.internalError);
 }
 
 /** From the platform's randomness, so that one seed makes one run of a simulated world. */

@@ -332,7 +332,7 @@ function refusingPair(after: (stream: RequestStream) => void): RpcPair {
   const pair: RpcPair = new RpcPair({
     dial: (events) => {
       const served = new ServedConnection({
-        peer: testPeer,
+        caller: testPeer,
         routes: pair.routes,
         maxConcurrentCalls: 1,
         platform: nodePlatform,

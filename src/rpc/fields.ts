@@ -105,6 +105,11 @@ export function headersFromFields(
   }
 }
 
+/** The value of the first field of that name, pseudo-header ones included. */
+export function fieldValue(fields: FieldSection, wanted: string): string | undefined {
+  return fields.find(([name]) => name === wanted)?.[1];
+}
+
 function pseudoField(fields: FieldSection, wanted: string): string | undefined {
   for (const [name, value] of fields) {
     if (name === wanted) {

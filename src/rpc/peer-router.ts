@@ -10,8 +10,8 @@ import { deferred } from "../base/deferred.ts";
 import type { Connection } from "../endpoint/connection.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { Router } from "../endpoint/router.ts";
-import { Http3Connection } from "../http3/http3-connection.ts";
 import { connectQuicAlpn } from "./alpn.ts";
+import { CallServer, type CallServerOptions } from "./call-server.ts";
 import {
   inRange,
   isFunction,
@@ -22,7 +22,7 @@ import {
 import { defaultCompressions } from "./compressions.ts";
 import { limitDuration } from "./limit-duration.ts";
 import { defaultReadMaxBytes } from "./message-limits.ts";
-import { ServedConnection } from "./served-connection.ts";
+import { type ListenOptions, listenPublicly, type PublicListener } from "./public-listener.ts";
 import { type AuthorizeCall, type PeerServiceOptions, ServiceRoutes } from "./service-routes.ts";
 
 /**
@@ -49,7 +49,7 @@ export interface PeerRouterOptions extends ConnectRouterOptions {
   readonly handlerTimeoutMs?: number;
 }
 
-/** Serves Connect services to peers. */
+/** Serves Connect services to peers, and to others where it is told to {@link PeerRouter.listen}. */
 export interface PeerRouter extends ConnectRouter, AsyncDisposable {
   readonly endpoint: Endpoint;
   /** Serves a service. Methods that the implementation leaves out answer Unimplemented. */
@@ -64,11 +64,20 @@ export interface PeerRouter extends ConnectRouter, AsyncDisposable {
     implementation: MethodImpl<M>,
     options?: PeerServiceOptions,
   ): this;
+  /**
+   * Serves the same services over plain HTTP/3 as well, with a web certificate: to browsers and every other client of
+   * Connect or gRPC-Web that speaks it, and by `createQuicTransport({ to: "https://…" })`. Callers without a key of a peer
+   * have no `peerKey`; who they are is at `callerKey`. The endpoint's `authorize` is not asked, the router's is.
+   *
+   * Rejects with IdentityError for a certificate or key that cannot be, with EndpointError "bind-failed" when an address
+   * cannot be had, and with TypeError or RangeError for other options.
+   */
+  listen(options: ListenOptions): Promise<PublicListener>;
   /** Resolves when the router is closed, by {@link close} or with its endpoint. */
   readonly closed: Promise<void>;
   /**
    * Takes no more calls, lets those that run come to their end, at most `graceMs` (default 5000), and closes the
-   * connections. The endpoint stays open. Idempotent.
+   * connections and listeners. The endpoint stays open. Idempotent.
    */
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
@@ -93,11 +102,10 @@ class ServingRouter implements PeerRouter {
   readonly endpoint: Endpoint;
   readonly closed: Promise<void>;
   readonly #closed = deferred<void>();
-  readonly #maxConcurrentCalls: number;
-  readonly #receiveBudgetBytes: number | undefined;
   readonly #routes: ServiceRoutes;
   readonly #router: Router;
-  readonly #sessions = new Set<Http3Connection>();
+  readonly #calls: CallServerOptions;
+  readonly #listeners = new Set<PublicListener>();
   #closing: Promise<void> | undefined;
   #graceMs = 0;
 
@@ -107,8 +115,6 @@ class ServingRouter implements PeerRouter {
     const { receiveBudgetBytes, ...connect } = others;
     this.endpoint = endpoint;
     this.closed = this.#closed.promise;
-    this.#maxConcurrentCalls = maxConcurrentCalls;
-    this.#receiveBudgetBytes = receiveBudgetBytes;
     this.#routes = new ServiceRoutes({
       authorize,
       report: (error) => endpoint.report(error),
@@ -120,12 +126,17 @@ class ServingRouter implements PeerRouter {
         readMaxBytes: connect.readMaxBytes ?? defaultReadMaxBytes,
       },
     });
+    this.#calls = {
+      routes: this.#routes,
+      maxConcurrentCalls,
+      receiveBudgetBytes,
+      platform: endpoint.platform,
+      report: (error) => endpoint.report(error),
+    };
+    const server = new CallServer(this.#calls);
     this.#router = new Router(endpoint).accept(connectQuicAlpn, {
-      accept: (connection) => this.#accept(connection),
-      shutdown: async () => {
-        const timeoutMs = this.#graceMs;
-        await Promise.all([...this.#sessions].map((session) => session.shutdown({ timeoutMs })));
-      },
+      accept: (connection) => acceptPeer(server, connection),
+      shutdown: () => server.shutdown({ timeoutMs: this.#graceMs }),
     });
     void endpoint.closed.then(() => this.close({ graceMs: 0 }));
   }
@@ -152,6 +163,18 @@ class ServingRouter implements PeerRouter {
     return this;
   }
 
+  async listen(options: ListenOptions): Promise<PublicListener> {
+    this.#throwIfClosed();
+    const listener = await listenPublicly(options, this.#calls);
+    if (this.#closing !== undefined) {
+      await listener.close({ graceMs: 0 });
+      this.#throwIfClosed();
+    }
+    this.#listeners.add(listener);
+    void listener.closed.then(() => this.#listeners.delete(listener));
+    return listener;
+  }
+
   close(options: { readonly graceMs?: number } = {}): Promise<void> {
     this.#closing ??= this.#close(Math.min(options.graceMs ?? 5_000, longestTimerMs));
     return this.#closing;
@@ -163,32 +186,30 @@ class ServingRouter implements PeerRouter {
 
   async #close(graceMs: number): Promise<void> {
     this.#graceMs = graceMs;
-    await this.#router.close({ timeoutMs: graceMs });
+    await Promise.all([
+      this.#router.close({ timeoutMs: graceMs }),
+      ...[...this.#listeners].map((listener) => listener.close({ graceMs })),
+    ]);
     this.#closed.resolve();
   }
 
-  #accept(connection: Connection): void {
-    const { platform } = this.endpoint;
-    const served = new ServedConnection({
-      peer: { id: connection.remoteId, connection },
-      routes: this.#routes,
-      maxConcurrentCalls: this.#maxConcurrentCalls,
-      receiveBudgetBytes: this.#receiveBudgetBytes,
-      platform,
-      report: (error) => this.endpoint.report(error),
-    });
-    const { connection: engineConnection, start } = connection.handOver((grace) =>
-      session.shutdown(grace),
-    );
-    const session = new Http3Connection(engineConnection, {
-      role: "server",
-      platform,
-      onRequest: (stream, fields) => served.onRequest(stream, fields),
-      onClosed: () => this.#sessions.delete(session),
-    });
-    this.#sessions.add(session);
-    start();
+  #throwIfClosed(): void {
+    if (this.#closing !== undefined) {
+      throw new TypeError("cannot listen: the router is closed");
+    }
   }
+}
+
+function acceptPeer(server: CallServer, connection: Connection): void {
+  const { connection: engineConnection, start } = connection.handOver((grace) =>
+    session.shutdown(grace),
+  );
+  const session = server.serve(engineConnection, {
+    type: "peer",
+    id: connection.remoteId,
+    connection,
+  });
+  start();
 }
 
 function checkOptions(options: PeerRouterOptions): void {

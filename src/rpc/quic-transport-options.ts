@@ -6,18 +6,42 @@ import type {
 } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { type Compression, validateReadWriteMaxBytes } from "@connectrpc/connect/protocol";
-import { Endpoint } from "../endpoint/endpoint.ts";
+import type { Endpoint } from "../endpoint/endpoint.ts";
+import type { WebDialerOptions } from "../endpoint/web-dialer.ts";
 import type { Target } from "../identity/target.ts";
+import type { WebCertificateOptions } from "../identity/web-certificate.ts";
 import { inRange, isList, largestMessageBytes, longestTimerMs, oneOf } from "./check-options.ts";
 import { defaultCompressions } from "./compressions.ts";
 import { defaultReadMaxBytes } from "./message-limits.ts";
 import type { Protocol, ProtocolTransportOptions } from "./protocol-transport.ts";
+import type { Pem } from "./public-listener.ts";
 
-export interface QuicTransportOptions {
+export interface QuicTransportOptions extends CallTransportOptions {
   /** Whose identity and socket the calls use. */
   readonly endpoint: Endpoint;
   /** The peer to call: a ticket or an id, as text or as object, or an EndpointAddr. */
   readonly to: Target;
+}
+
+export interface UrlTransportOptions
+  extends CallTransportOptions,
+    Pick<WebDialerOptions, "bind" | "bindSocket" | "engine" | "keyLog" | "transport"> {
+  /** The server to call, and the path in front of those of its methods where there is one: `https://host:port/prefix`. */
+  readonly to: URL | `https://${string}`;
+  /** Authorities that have to vouch for the server, in PEM. Default: those that Node.js trusts. */
+  readonly ca?: Pem;
+  /** The name that the server's certificate has to be for. Default: the host of the URL. */
+  readonly serverName?: string;
+  /** What is shown to a server that asks for a certificate. PEM, see `WebCertificate`; with `key`. */
+  readonly cert?: WebCertificateOptions["cert"];
+  readonly key?: WebCertificateOptions["key"];
+  readonly passphrase?: WebCertificateOptions["passphrase"];
+  /** Not needed for a server with a URL: its clock is used, and nothing else. */
+  readonly endpoint?: Endpoint;
+}
+
+/** What can be said of calls, whoever is called. */
+export interface CallTransportOptions {
   /** How calls look on the wire; a PeerRouter understands all three. Default "connect". */
   readonly protocol?: Protocol;
   /** How long a call waits for a connection. Milliseconds, default 10000. */
@@ -43,7 +67,7 @@ export interface QuicTransportOptions {
   readonly acceptCompression?: readonly Compression[];
   /** Compression of requests. Default none. */
   readonly sendCompression?: Compression;
-  /** Smaller messages are sent uncompressed. Bytes, default 1024. */
+  /** Smaller messages are sent uncompressed; 0 compresses all. Bytes, default 1024. */
   readonly compressMinBytes?: number;
   /** Largest message taken from the peer; larger ones end the call with ResourceExhausted. Bytes, default 16 MiB. */
   readonly readMaxBytes?: number;
@@ -57,7 +81,6 @@ export interface QuicTransportOptions {
 
 /** The options with their defaults; `common` is for Connect's own transports. */
 export interface ResolvedTransportOptions {
-  readonly endpoint: Endpoint;
   readonly protocol: Protocol;
   readonly dialTimeoutMs: number;
   readonly keepAlive: "active" | "always";
@@ -66,12 +89,9 @@ export interface ResolvedTransportOptions {
 }
 
 /** Throws TypeError or RangeError naming the option that cannot be. */
-export function resolveTransportOptions(options: QuicTransportOptions): ResolvedTransportOptions {
-  const { endpoint, protocol = "connect", dialTimeoutMs = 10_000 } = options;
+export function resolveTransportOptions(options: CallTransportOptions): ResolvedTransportOptions {
+  const { protocol = "connect", dialTimeoutMs = 10_000 } = options;
   const { keepAlive = "active", keepAliveIntervalMs = 5_000 } = options;
-  if (!(endpoint instanceof Endpoint)) {
-    throw new TypeError("option endpoint: expected an Endpoint");
-  }
   oneOf("protocol", protocol, ["connect", "grpc", "grpc-web"]);
   oneOf("keepAlive", keepAlive, ["active", "always"]);
   inRange("dialTimeoutMs", dialTimeoutMs, 1, longestTimerMs);
@@ -91,7 +111,8 @@ export function resolveTransportOptions(options: QuicTransportOptions): Resolved
     ...validateReadWriteMaxBytes(
       options.readMaxBytes ?? defaultReadMaxBytes,
       options.writeMaxBytes,
-      options.compressMinBytes,
+      // At 0, Connect would leave empty messages of unary calls uncompressed, and no others.
+      options.compressMinBytes === 0 ? -1 : options.compressMinBytes,
     ),
   };
   if (options.jsonOptions !== undefined) {
@@ -103,5 +124,5 @@ export function resolveTransportOptions(options: QuicTransportOptions): Resolved
   if (options.defaultTimeoutMs !== undefined) {
     common.defaultTimeoutMs = options.defaultTimeoutMs;
   }
-  return { endpoint, protocol, keepAlive, keepAliveIntervalMs, dialTimeoutMs, common };
+  return { protocol, keepAlive, keepAliveIntervalMs, dialTimeoutMs, common };
 }

@@ -1,6 +1,6 @@
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
+import type { Caller } from "./caller.ts";
 import type { FieldSection } from "./fields.ts";
-import type { Peer } from "./peer-context.ts";
 import { ReceiveBudget } from "./receive-budget.ts";
 import { type Route, ServerCall, type ServerCallContext } from "./server-call.ts";
 import type { ServiceRoutes } from "./service-routes.ts";
@@ -8,7 +8,7 @@ import { readUnaryRequestHead } from "./unary-route.ts";
 import { UnaryServerCall } from "./unary-server-call.ts";
 
 export interface ServedConnectionOptions {
-  readonly peer: Peer;
+  readonly caller: Caller;
   readonly routes: Pick<ServiceRoutes, "find">;
   /** Handlers that may run at once for this connection, those of calls that were given up included. */
   readonly maxConcurrentCalls: number;
@@ -20,14 +20,14 @@ export interface ServedConnectionOptions {
 
 /** The calls that come in on one connection. */
 export class ServedConnection implements ServerCallContext {
-  readonly peer: Peer;
+  readonly caller: Caller;
   readonly platform: ServerCallContext["platform"];
   readonly budget: ReceiveBudget;
   readonly #options: ServedConnectionOptions;
   #running = 0;
 
   constructor(options: ServedConnectionOptions) {
-    this.peer = options.peer;
+    this.caller = options.caller;
     this.platform = options.platform;
     this.budget = new ReceiveBudget(options.receiveBudgetBytes);
     this.#options = options;

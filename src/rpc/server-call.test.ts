@@ -16,8 +16,8 @@ import { nodePlatform } from "../base/node-platform.ts";
 import type { H3Error } from "../http3/h3-error.ts";
 import { H3 } from "../http3/h3-error.ts";
 import { callComplete } from "./call-scope.ts";
+import { callerName, type Peer, peerKey } from "./caller.ts";
 import { type FieldSection, parseStatus } from "./fields.ts";
-import { type Peer, peerKey } from "./peer-context.ts";
 import type { ReceiveBudget } from "./receive-budget.ts";
 import { ServedConnection } from "./served-connection.ts";
 
@@ -288,8 +288,8 @@ for (const protocol of protocols) {
       const log: string[] = [];
       const pair = new RpcPair({
         protocol,
-        authorize: (peer, method) => {
-          log.push(`router ${peer.id.short} ${method.name}`);
+        authorize: (caller, method) => {
+          log.push(`router ${callerName(caller)} ${method.name}`);
           return true;
         },
       }).serve(EchoService, echoImplementation, {
@@ -464,7 +464,7 @@ test("an unknown path comes back shortened, whatever it is", async () => {
     [":path", `/${"x".repeat(10_000)}/y`],
     ["content-type", "application/proto"],
   ]);
-  assert.equal(status, 501);
+  assert.equal(status, 404);
   assert.equal(body.length < 400, true);
   assert.match(body, /"code":"unimplemented"/);
 });
@@ -552,7 +552,7 @@ test("a request that announces much and sends nothing holds no memory", async ()
 test("a handler of Connect that breaks its contract resets the call, and is reported", async () => {
   const reports: unknown[] = [];
   const served = new ServedConnection({
-    peer: testPeer,
+    caller: testPeer,
     routes: {
       find: () => ({
         readMaxBytes: 1,

@@ -1,4 +1,4 @@
-import { type ConnectError, createContextValues } from "@connectrpc/connect";
+import type { ConnectError } from "@connectrpc/connect";
 import type {
   UniversalHandlerFn,
   UniversalServerRequest,
@@ -10,6 +10,7 @@ import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import { BodyQueue } from "./body-queue.ts";
 import { BodySender } from "./body-sender.ts";
 import { type CallScope, callComplete, callScopeKey } from "./call-scope.ts";
+import { type Caller, callerName, callerValues } from "./caller.ts";
 import { abortReason, answerUnwanted } from "./connect-errors.ts";
 import {
   type FieldSection,
@@ -20,7 +21,6 @@ import {
 } from "./fields.ts";
 import { HeldContent, ReceiveGate } from "./held-content.ts";
 import type { Framing } from "./message-meter.ts";
-import { type Peer, peerKey } from "./peer-context.ts";
 import type { ReceiveBudget } from "./receive-budget.ts";
 import { parseTimeoutMs } from "./timeout-field.ts";
 import type { UnaryRoute } from "./unary-route.ts";
@@ -32,12 +32,12 @@ export interface Route {
   readonly readMaxBytes: number;
   /** The short way, for requests that can go it. */
   readonly unary?: UnaryRoute | undefined;
-  /** Undefined when this peer may have an answer, or what it gets instead; the handler does not run then. */
-  authorize?(peer: Peer): ConnectError | undefined | Promise<ConnectError | undefined>;
+  /** Undefined when this caller may have an answer, or what it gets instead; the handler does not run then. */
+  authorize?(caller: Caller): ConnectError | undefined | Promise<ConnectError | undefined>;
 }
 
 export interface ServerCallContext {
-  readonly peer: Peer;
+  readonly caller: Caller;
   /** What all requests together may hold of messages that are not complete. */
   readonly budget: ReceiveBudget;
   /** Also for paths that are not served. */
@@ -152,7 +152,7 @@ export class ServerCall implements MessageHandler, CallScope {
   async #run(head: RequestHead): Promise<void> {
     try {
       const route = this.#context.route(head.path);
-      const refusal = route.authorize?.(this.#context.peer);
+      const refusal = route.authorize?.(this.#context.caller);
       this.refusal = refusal instanceof Promise ? await refusal : refusal;
       if (!this.#answerOver) {
         await this.#respond(await route.handle(this.#universalRequest(head, route)));
@@ -184,7 +184,7 @@ export class ServerCall implements MessageHandler, CallScope {
       header,
       body: this.refusal === undefined ? this.#request : failing(this.refusal),
       signal: this.#abort.signal,
-      contextValues: createContextValues().set(peerKey, this.#context.peer).set(callScopeKey, this),
+      contextValues: callerValues(this.#context.caller).set(callScopeKey, this),
     };
   }
 
@@ -231,7 +231,7 @@ export class ServerCall implements MessageHandler, CallScope {
     const timeoutMs = this.#header && parseTimeoutMs(this.#header);
     const passedMs = this.#context.platform.now() - this.#arrivedMs;
     const remainingMs = timeoutMs === undefined ? undefined : timeoutMs - passedMs;
-    const reason = abortReason(error, this.#context.peer.id.short, remainingMs);
+    const reason = abortReason(error, callerName(this.#context.caller), remainingMs);
     const answer = this.#answer;
     this.#endAnswer(reason);
     abandon(answer, reason);

@@ -11,16 +11,16 @@ import {
 } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { callScope } from "./call-scope.ts";
-import type { Peer } from "./peer-context.ts";
+import { type Caller, callerName } from "./caller.ts";
 import type { Route } from "./server-call.ts";
 import { unaryRoute } from "./unary-route.ts";
 import { unknownMethod } from "./unknown-method.ts";
 
 /**
- * Decides whether a peer may call a method, before anything of the request's content is read. False, a throw or a
+ * Decides whether somebody may call a method, before anything of the request's content is read. False, a throw or a
  * rejection mean no: the caller gets PermissionDenied, or the ConnectError that was thrown.
  */
-export type AuthorizeCall = (peer: Peer, method: DescMethod) => boolean | Promise<boolean>;
+export type AuthorizeCall = (caller: Caller, method: DescMethod) => boolean | Promise<boolean>;
 
 /** Options of one service or method; they replace those of the router. */
 export interface PeerServiceOptions extends ConnectRouterOptions {
@@ -109,7 +109,7 @@ export class ServiceRoutes {
           limit === undefined ? unaryRoute(method, implementationOf(method), merged) : undefined,
       };
       if (hooks.length > 0) {
-        route.authorize = (peer) => this.#authorize(hooks, peer, method);
+        route.authorize = (caller) => this.#authorize(hooks, caller, method);
       }
       this.#routes.set(handler.requestPath, route);
     }
@@ -117,16 +117,16 @@ export class ServiceRoutes {
 
   async #authorize(
     hooks: readonly AuthorizeCall[],
-    peer: Peer,
+    caller: Caller,
     method: DescMethod,
   ): Promise<ConnectError | undefined> {
     const denied = new ConnectError(
-      `${peer.id.short} may not call ${method.parent.typeName}/${method.name}`,
+      `${callerName(caller)} may not call ${method.parent.typeName}/${method.name}`,
       Code.PermissionDenied,
     );
     try {
       for (const hook of hooks) {
-        if (!(await hook(peer, method))) {
+        if (!(await hook(caller, method))) {
           return denied;
         }
       }

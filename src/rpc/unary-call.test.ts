@@ -185,7 +185,7 @@ async function play(
     { ...service, interceptors: ways.server === "general" ? [passOn] : [] },
   );
   const served = new ServedConnection({
-    peer: testPeer,
+    caller: testPeer,
     routes,
     maxConcurrentCalls: 10,
     platform: nodePlatform,

@@ -1,14 +1,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import {
-  Code,
-  ConnectError,
-  type ContextValues,
-  createContextValues,
-  type HandlerContext,
-} from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues, type HandlerContext } from "@connectrpc/connect";
 import type { Timer } from "../base/platform.ts";
+import { callerValues } from "./caller.ts";
 import { headersFromFields } from "./fields.ts";
-import { peerKey } from "./peer-context.ts";
 import type { ServerCallContext } from "./server-call.ts";
 import { contentTypes, type UnaryRequestHead } from "./unary-route.ts";
 
@@ -19,7 +13,7 @@ import { contentTypes, type UnaryRequestHead } from "./unary-route.ts";
 export class UnaryContext {
   readonly #method: DescMethod;
   readonly #head: UnaryRequestHead;
-  readonly #context: Pick<ServerCallContext, "peer" | "platform">;
+  readonly #context: Pick<ServerCallContext, "caller" | "platform">;
   #arrivedMs = 0;
   #timeoutMs: number | undefined;
   #abort: AbortController | undefined;
@@ -33,7 +27,7 @@ export class UnaryContext {
   constructor(
     method: DescMethod,
     head: UnaryRequestHead,
-    context: Pick<ServerCallContext, "peer" | "platform">,
+    context: Pick<ServerCallContext, "caller" | "platform">,
   ) {
     this.#method = method;
     this.#head = head;
@@ -104,7 +98,7 @@ export class UnaryContext {
         return context.responseTrailer;
       },
       get values() {
-        context.#values ??= createContextValues().set(peerKey, context.#context.peer);
+        context.#values ??= callerValues(context.#context.caller);
         return context.#values;
       },
     };

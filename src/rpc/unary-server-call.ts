@@ -15,6 +15,7 @@ import { H3, type H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import { BodySender } from "./body-sender.ts";
 import { callComplete } from "./call-scope.ts";
+import { callerName } from "./caller.ts";
 import { abortReason, answerUnwanted } from "./connect-errors.ts";
 import { ContentBuffer } from "./content-buffer.ts";
 import { type FieldSection, responseFields } from "./fields.ts";
@@ -138,7 +139,7 @@ export class UnaryServerCall implements MessageHandler {
   }
 
   #authorize(): void {
-    const outcome = this.#route.authorize?.(this.#context.peer);
+    const outcome = this.#route.authorize?.(this.#context.caller);
     if (outcome instanceof Promise) {
       this.#authorized = false;
       void outcome.then((refusal) => {
@@ -271,8 +272,8 @@ export class UnaryServerCall implements MessageHandler {
     if (this.#answerOver) {
       return;
     }
-    const { short } = this.#context.peer.id;
-    this.#end(abortReason(error, short, this.#handlerContext.remainingMs()));
+    const caller = callerName(this.#context.caller);
+    this.#end(abortReason(error, caller, this.#handlerContext.remainingMs()));
     if (!this.#answering) {
       this.#context.ended();
     }

@@ -27,8 +27,8 @@ function unimplemented(contentType: string, message: string): UniversalServerRes
     };
   }
   return {
-    // What the Connect protocol has for this code.
-    status: 501,
+    // As HTTP has it for a path where nothing is, and Connect reads it as Unimplemented.
+    status: 404,
     header: new Headers({ "content-type": "application/json" }),
     body: single(new TextEncoder().encode(JSON.stringify(error))),
   };

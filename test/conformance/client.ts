@@ -1,7 +1,9 @@
 // The client that the conformance runner tests: makes the calls that stdin describes, and says on stdout what came of
 // each, in the order in which they end. Ends when stdin has ended and no call is left.
 //
-//   node --import tsx test/conformance/client.ts --way plain|general
+//   node --import tsx test/conformance/client.ts --way plain|general --at peer|url
+//
+// Where the server is, it hears with each call.
 
 import { parseArgs } from "node:util";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -25,7 +27,7 @@ import { interceptorsOf } from "./way.ts";
 const callsAtOnce = 4;
 const callsPerStep = 16;
 
-const { values } = parseArgs({ options: { way: { type: "string" } } });
+const { values } = parseArgs({ options: { way: { type: "string" }, at: { type: "string" } } });
 await using endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
 await using transports = new Transports(endpoint, interceptorsOf(values.way));
 

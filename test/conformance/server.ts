@@ -1,26 +1,31 @@
-// The server that the conformance runner tests: a peer. It is told on stdin what to be, says on stdout where it is, and
-// serves until SIGTERM.
+// The server that the conformance runner tests. It is told on stdin what to be, says on stdout where it is, and serves
+// until SIGTERM.
 //
-//   node --import tsx test/conformance/server.ts --way plain|general
+//   node --import tsx test/conformance/server.ts --way plain|general --at peer|url
+//
+// At "peer" it is a peer, and at "url" what anybody reaches by HTTP/3.
 
 import { once } from "node:events";
 import { parseArgs } from "node:util";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
+  type ServerCompatRequest,
   ServerCompatRequestSchema,
+  type ServerCompatResponse,
   ServerCompatResponseSchema,
 } from "../../.cache/conformance/gen/connectrpc/conformance/v1/server_compat_pb.js";
 import { ConformanceService } from "../../.cache/conformance/gen/connectrpc/conformance/v1/service_pb.js";
-import { createPeerRouter, Endpoint } from "../../src/index.ts";
+import { createPeerRouter, Endpoint, type PeerRouter } from "../../src/index.ts";
 import { readDelimited, writeDelimited } from "./delimited.ts";
 import { conformanceService } from "./service.ts";
 import { interceptorsOf, registry } from "./way.ts";
 
-const { values } = parseArgs({ options: { way: { type: "string" } } });
+const { values } = parseArgs({ options: { way: { type: "string" }, at: { type: "string" } } });
 
 for await (const message of readDelimited(process.stdin)) {
-  const { messageReceiveLimit, useTls } = fromBinary(ServerCompatRequestSchema, message);
-  if (!useTls) {
+  const request = fromBinary(ServerCompatRequestSchema, message);
+  const { messageReceiveLimit } = request;
+  if (!request.useTls) {
     throw new Error("asked to serve without TLS, which QUIC cannot");
   }
   await using endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
@@ -32,13 +37,38 @@ for await (const message of readDelimited(process.stdin)) {
     ...(messageReceiveLimit === 0 ? {} : { readMaxBytes: messageReceiveLimit }),
   });
   router.service(ConformanceService, conformanceService);
-  const response = create(ServerCompatResponseSchema, {
+  const response = values.at === "url" ? await listen(router, request) : whereIs(endpoint);
+  writeDelimited(process.stdout, toBinary(ServerCompatResponseSchema, response));
+  await once(process, "SIGTERM");
+  await router.close({ graceMs: 0 });
+}
+
+function whereIs(endpoint: Endpoint): ServerCompatResponse {
+  return create(ServerCompatResponseSchema, {
     host: "127.0.0.1",
     port: endpoint.boundAddresses[0]?.port ?? 0,
     // The runner hands this to the client as it is: here it is the ticket that says who to trust, and where it is.
     pemCert: Buffer.from(endpoint.ticket()),
   });
-  writeDelimited(process.stdout, toBinary(ServerCompatResponseSchema, response));
-  await once(process, "SIGTERM");
-  await router.close({ graceMs: 0 });
+}
+
+async function listen(
+  router: PeerRouter,
+  { serverCreds, clientTlsCert }: ServerCompatRequest,
+): Promise<ServerCompatResponse> {
+  if (serverCreds === undefined) {
+    throw new Error("asked to listen without a certificate");
+  }
+  const { cert, key } = serverCreds;
+  const { addresses } = await router.listen({
+    bind: "127.0.0.1:0",
+    cert,
+    key,
+    ...(clientTlsCert.length === 0 ? {} : { clientCertificates: { ca: clientTlsCert } }),
+  });
+  return create(ServerCompatResponseSchema, {
+    host: "127.0.0.1",
+    port: addresses[0]?.port ?? 0,
+    pemCert: cert,
+  });
 }

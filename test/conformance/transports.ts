@@ -8,13 +8,13 @@ import {
   Protocol,
 } from "../../.cache/conformance/gen/connectrpc/conformance/v1/config_pb.js";
 import {
+  type CallTransport,
+  type CallTransportOptions,
   compressionBrotli,
   compressionGzip,
   compressionZstd,
   createQuicTransport,
   type Endpoint,
-  type QuicTransport,
-  type QuicTransportOptions,
 } from "../../src/index.ts";
 import { registry } from "./way.ts";
 
@@ -22,7 +22,7 @@ import { registry } from "./way.ts";
 export class Transports implements AsyncDisposable {
   readonly #endpoint: Endpoint;
   readonly #interceptors: readonly Interceptor[];
-  readonly #transports = new Map<string, QuicTransport>();
+  readonly #transports = new Map<string, CallTransport>();
 
   constructor(endpoint: Endpoint, interceptors: readonly Interceptor[]) {
     this.#endpoint = endpoint;
@@ -30,17 +30,15 @@ export class Transports implements AsyncDisposable {
   }
 
   /** Throws when there is no such transport. */
-  for(request: ClientCompatRequest): QuicTransport {
-    const { serverTlsCert, protocol, codec, compression, messageReceiveLimit, useGetHttpMethod } =
-      request;
-    const ticket = Buffer.from(serverTlsCert).toString();
+  for(request: ClientCompatRequest): CallTransport {
+    const { protocol, codec, compression, messageReceiveLimit, useGetHttpMethod } = request;
+    const { host, port, serverTlsCert, clientTlsCreds } = request;
+    const trusted = Buffer.from(serverTlsCert).toString();
     const options = [protocol, codec, compression, messageReceiveLimit, useGetHttpMethod];
-    const key = [ticket, ...options].join();
+    const key = [host, port, trusted, clientTlsCreds?.cert, ...options].join();
     const transport =
       this.#transports.get(key) ??
-      createQuicTransport({
-        endpoint: this.#endpoint,
-        to: ticket,
+      this.#create(request, trusted, {
         protocol: protocolOf(protocol),
         useBinaryFormat: codec === Codec.PROTO,
         useHttpGet: useGetHttpMethod,
@@ -53,6 +51,25 @@ export class Transports implements AsyncDisposable {
       });
     this.#transports.set(key, transport);
     return transport;
+  }
+
+  /** What our own server says as its certificate when it is a peer is its ticket. */
+  #create(
+    { host, port, clientTlsCreds }: ClientCompatRequest,
+    trusted: string,
+    options: CallTransportOptions,
+  ): CallTransport {
+    if (trusted.startsWith("endpoint")) {
+      return createQuicTransport({ ...options, endpoint: this.#endpoint, to: trusted });
+    }
+    return createQuicTransport({
+      ...options,
+      to: `https://${host}:${port}`,
+      ca: trusted,
+      ...(clientTlsCreds === undefined
+        ? {}
+        : { cert: clientTlsCreds.cert, key: clientTlsCreds.key }),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -76,7 +93,7 @@ function protocolOf(protocol: Protocol): "connect" | "grpc" | "grpc-web" {
 /** Requests are compressed, and responses in the same way or not at all. */
 function compressionOptions(
   compression: Compression,
-): Pick<QuicTransportOptions, "acceptCompression" | "sendCompression"> {
+): Pick<CallTransportOptions, "acceptCompression" | "sendCompression"> {
   if (compression === Compression.IDENTITY) {
     return { acceptCompression: [] };
   }

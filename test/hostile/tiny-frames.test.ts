@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nodePlatform } from "../../src/base/node-platform.ts";
 import type { MessageHandler } from "../../src/http3/request-stream.ts";
-import type { Peer } from "../../src/rpc/peer-context.ts";
+import type { Peer } from "../../src/rpc/caller.ts";
 import { ServedConnection } from "../../src/rpc/served-connection.ts";
 import { headers, PeerOf } from "../support/http3-peer.ts";
 
@@ -14,7 +14,7 @@ test("F9: content in frames of one byte keeps nobody waiting, and reaches its ha
   let pieces = 0;
   let ended = 0;
   const served = new ServedConnection({
-    peer: { id: { short: "c1c1c1c1c1" }, connection: {} } as Peer,
+    caller: { type: "peer", id: { short: "c1c1c1c1c1" }, connection: {} } as Peer,
     routes: {
       find: () => ({
         readMaxBytes: 1_000_000,

@@ -60,8 +60,11 @@ test("the router's hook decides on each call, before the handler", async () => {
   let welcome = true;
   await using peers = await Peers.start({
     router: {
-      authorize: ({ id }, method) =>
-        welcome && id.equals(peers.client.id) && method.parent === EchoService,
+      authorize: (caller, method) =>
+        welcome &&
+        caller.type === "peer" &&
+        caller.id.equals(peers.client.id) &&
+        method.parent === EchoService,
     },
   });
   await peers.echo.echo({});

@@ -5,10 +5,10 @@ import type { ConnectRouterOptions, ServiceImpl, Transport } from "@connectrpc/c
 import { validateReadWriteMaxBytes } from "@connectrpc/connect/protocol";
 import { nodePlatform } from "../../src/base/node-platform.ts";
 import type { Platform } from "../../src/base/platform.ts";
+import type { Peer } from "../../src/rpc/caller.ts";
 import { Channel } from "../../src/rpc/channel.ts";
 import { ClientCall, type ClientCallContext } from "../../src/rpc/client-call.ts";
 import { limitDuration } from "../../src/rpc/limit-duration.ts";
-import type { Peer } from "../../src/rpc/peer-context.ts";
 import {
   createProtocolTransport,
   type Protocol,
@@ -42,6 +42,7 @@ export interface RpcPairOptions {
 
 /** A peer whose id prints as `5e5e5e5e5e`; it has no connection. */
 export const testPeer: Peer = {
+  type: "peer",
   id: { short: "5e5e5e5e5e" } as Peer["id"],
   connection: {} as Peer["connection"],
 };
@@ -135,7 +136,7 @@ export class RpcPair {
 
   open(events?: SessionEvents): LoopbackSession {
     const served = new ServedConnection({
-      peer: testPeer,
+      caller: testPeer,
       routes: this.routes,
       maxConcurrentCalls: this.#options.maxConcurrentCalls ?? 1_000,
       receiveBudgetBytes: this.#options.receiveBudgetBytes,
