@@ -197,6 +197,33 @@ test("QpackEncoder forgets the sections of a cancelled stream", () => {
   }
 });
 
+test("QpackEncoder refers to nothing on a stream that was cancelled before (RFC 9204 §2.2.2.2)", () => {
+  const encoder = encoderFor();
+  const frozen = Object.freeze([...custom]);
+  const literal = encoded(encoder, 0, frozen);
+  for (const streamId of [4, 8]) {
+    encoder.encode(streamId, frozen);
+  }
+  encoder.handleDecoderStream(Uint8Array.of(0x4c));
+  assert.equal(encoded(encoder, 12, custom), literal);
+  assert.equal(encoded(encoder, 12, frozen), literal);
+  assert.equal(encoded(encoder, 16, frozen), "020080");
+});
+
+test("QpackEncoder remembers the streams that were cancelled last, and no more", () => {
+  const encoder = encoderFor();
+  const literal = encoded(encoder, 0, custom);
+  const cancel = (streamId: number) =>
+    encoder.handleDecoderStream(new PrimitiveWriter().prefixedInteger(0x40, 6, streamId).take());
+  cancel(4);
+  for (let count = 1; count < 256; count += 1) {
+    cancel(4 * count + 4);
+  }
+  assert.equal(encoded(encoder, 4, custom), literal);
+  cancel(4_000);
+  assert.notEqual(encoded(encoder, 4, custom), literal);
+});
+
 const malformedInstructions: readonly [string, string][] = [
   ["acknowledges a section that was not sent", "88"],
   ["acknowledges a section twice", "8484"],

@@ -44,6 +44,8 @@ export class QpackEncoder {
   readonly #options: QpackEncoderOptions;
   readonly #table = new EncoderTable();
   readonly #sent = new UnacknowledgedSections();
+  /** The streams that the peer cancelled last. What is still sent on them nobody decodes, nor acknowledges. */
+  readonly #cancelled = new Set<number>();
   readonly #decoderStream = new InstructionStream(Qpack.DECODER_STREAM_ERROR);
   /** The field lines of the section that is being encoded; what stands before them is known last. */
   readonly #lines = new PrimitiveWriter();
@@ -82,13 +84,14 @@ export class QpackEncoder {
    */
   encode(streamId: number, fields: FieldSection): Uint8Array {
     this.#sectionCount += 1;
+    const mayRefer = !this.#cancelled.has(streamId);
     const mayBlock = this.#mayBlock(streamId);
     const remembered = this.#remembered.get(fields);
-    if (remembered !== undefined && this.#isUsable(remembered, mayBlock)) {
+    if (remembered !== undefined && this.#isUsable(remembered, mayRefer, mayBlock)) {
       this.#account(streamId, remembered);
       return remembered.bytes;
     }
-    const section = new SectionInProgress(this.#table.insertCount, mayBlock);
+    const section = new SectionInProgress(this.#table.insertCount, mayRefer, mayBlock);
     this.#lines.clear();
     for (const field of fields) {
       this.#encodeField(field, section);
@@ -134,10 +137,11 @@ export class QpackEncoder {
     );
   }
 
-  #isUsable({ references }: EncodedSection, mayBlock: boolean): boolean {
+  #isUsable({ references }: EncodedSection, mayRefer: boolean, mayBlock: boolean): boolean {
     return (
       references === undefined ||
-      (this.#table.isReferable(references.oldest) &&
+      (mayRefer &&
+        this.#table.isReferable(references.oldest) &&
         (mayBlock || references.requiredInsertCount <= this.#sent.knownReceivedCount) &&
         this.#sent.count < this.#options.maxUnacknowledgedSections)
     );
@@ -200,7 +204,7 @@ export class QpackEncoder {
 
   /** The entry that stands for the field in this section, inserted if need be; undefined: it has to go literally. */
   #entryFor(field: Field, section: SectionInProgress): EncoderEntry | undefined {
-    if (entrySize(field) > this.#table.capacity) {
+    if (entrySize(field) > this.#table.capacity || !section.mayRefer) {
       return undefined;
     }
     const [name, value] = field;
@@ -240,6 +244,7 @@ export class QpackEncoder {
   /** Makes the section refer to the entry, if it may. */
   #refer(entry: EncoderEntry, section: SectionInProgress): boolean {
     const allowed =
+      section.mayRefer &&
       this.#table.isReferable(entry) &&
       (section.mayBlock || entry.absoluteIndex < this.#sent.knownReceivedCount) &&
       this.#sent.count < this.#options.maxUnacknowledgedSections;
@@ -267,6 +272,18 @@ export class QpackEncoder {
     return { bytes, references, entries };
   }
 
+  /** The peer may cancel a stream before we send on it, or before we hear that it reads no more of it. */
+  #cancelledByPeer(streamId: number): void {
+    this.#sent.cancel(streamId);
+    this.#cancelled.add(streamId);
+    for (const oldest of this.#cancelled) {
+      if (this.#cancelled.size <= maxCancelledStreams) {
+        break;
+      }
+      this.#cancelled.delete(oldest);
+    }
+  }
+
   // Instructions of the decoder stream (RFC 9204 §4.4), by their first bits:
   //
   //   1 stream id(7)       Section Acknowledgment
@@ -282,7 +299,7 @@ export class QpackEncoder {
         );
       }
     } else if (first >= 0x40) {
-      this.#sent.cancel(reader.prefixedInteger(6));
+      this.#cancelledByPeer(reader.prefixedInteger(6));
     } else {
       const increment = reader.prefixedInteger(6);
       const insertCount = this.#sent.knownReceivedCount + increment;
@@ -304,16 +321,20 @@ interface EncodedSection {
 /** What is known of a section while its fields are encoded. */
 class SectionInProgress {
   readonly base: number;
+  /** Whether it may refer to entries at all. */
+  readonly mayRefer: boolean;
   /** Whether it may refer to entries that the peer has perhaps not received. */
   readonly mayBlock: boolean;
   readonly entries: EncoderEntry[] = [];
   oldest: EncoderEntry | undefined;
   requiredInsertCount = 0;
   /** False when a later encoding of the same fields may come out shorter. */
-  settled = true;
+  settled: boolean;
 
-  constructor(base: number, mayBlock: boolean) {
+  constructor(base: number, mayRefer: boolean, mayBlock: boolean) {
     this.base = base;
+    this.mayRefer = mayRefer;
+    this.settled = mayRefer;
     this.mayBlock = mayBlock;
   }
 
@@ -325,6 +346,9 @@ class SectionInProgress {
     this.requiredInsertCount = Math.max(this.requiredInsertCount, entry.absoluteIndex + 1);
   }
 }
+
+/** How many cancelled streams are remembered. For one that is forgotten, what is still sent on it holds its references. */
+const maxCancelledStreams = 256;
 
 const defaultOptions: QpackEncoderOptions = {
   maxTableCapacity: 4096,
