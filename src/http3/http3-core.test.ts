@@ -541,6 +541,32 @@ test("a header section that needs QPACK inserts waits for them, and holds the st
   assert.equal(peer.opened.at(-1)?.bytes[0], 0x03, "the decoder stream acknowledges");
 });
 
+test("of two sections that came free at once, the second is not told after the first ended the connection", () => {
+  const { encoder, peer } = encoderOf({ role: "server" });
+  const blocked = insertFirst(encoder, [...get, ["x-custom", "some value"]]);
+  const streams = [0, 1].map(() => peer.open("bidirectional", frame(0x01, blocked.section)));
+  // A frame that must not be on a request stream (RFC 9114 §7.2.4).
+  streams[0]?.send(frame(0x04));
+  peer.open("unidirectional", concat([hex("02"), blocked.instructions]));
+  assert.equal(peer.closedWith?.code, H3.FRAME_UNEXPECTED);
+  assert.equal(peer.requests.length, 1);
+});
+
+test("of two sections that came free at once, the second is not told when the first made it unwanted", () => {
+  const { encoder, peer } = encoderOf({ role: "client" });
+  const blocked = insertFirst(encoder, [["x-custom", "some value"]]);
+  const [first, second] = [new Recorder(), new Recorder()];
+  const requests = [first, second].map((response) => peer.core.request(get, response));
+  for (const { id } of requests) {
+    const trailers = frame(0x01, blocked.section);
+    peer.opened.find((stream) => stream.id === id)?.send(concat([headers(ok), trailers]));
+  }
+  first.onCall = () => requests[1]?.stopReceiving(H3.NO_ERROR);
+  peer.open("unidirectional", concat([hex("02"), blocked.instructions]));
+  assert.deepEqual(first.log, ["headers :status=200", "trailers x-custom=some value"]);
+  assert.deepEqual(second.log, ["headers :status=200"]);
+});
+
 test("more blocked streams than we allow end the connection (RFC 9204 §2.1.2)", () => {
   const { encoder, peer } = encoderOf({ role: "server", limits: { qpackBlockedStreams: 1 } });
   const { section: blocked } = insertFirst(encoder, [...get, ["x-custom", "some value"]]);

@@ -82,8 +82,11 @@ export class MessageReceiver {
   /** The section that was blocked can be read, or is too large. */
   unblocked(outcome: DecodeOutcome): void {
     this.#blocked = false;
-    this.#section(outcome);
-    this.#process();
+    // Others were unblocked by the same bytes: their handlers, or a fault of theirs, may have made an end of this message.
+    if (this.#open && !this.#context.over) {
+      this.#section(outcome);
+      this.#process();
+    }
   }
 
   /** Nothing more is wanted. */
