@@ -424,6 +424,22 @@ test("a connection that we end for a fault tells every request which one", () =>
 
 // Flow.
 
+test("after the connection was ended for a fault, nobody hears that a stream was stopped or is writable", () => {
+  const { peer, stream, received } = served(post);
+  stream.credit = 0;
+  received.stream.sendHeaders(ok);
+  received.stream.sendData(text("abc"));
+  const other = peer.open("bidirectional", headers(post));
+  peer.requests[1]?.stream.sendHeaders(ok);
+  peer.open("unidirectional", hex("00 0d 01 01"));
+  assert.equal(peer.closedWith?.code, H3.MISSING_SETTINGS);
+  stream.grant(1_000);
+  other.sendStop(H3.NO_ERROR);
+  for (const { message } of peer.requests) {
+    assert.equal(message.log.length, 1, "the header section alone");
+  }
+});
+
 test("a paused message leaves its bytes where they are, also in the middle of a chunk", () => {
   const { stream, received } = served(post);
   received.message.onCall = (name) => {

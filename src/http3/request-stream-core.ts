@@ -179,7 +179,7 @@ export class RequestStreamCore implements RequestStream, StreamCore {
     this.#sender.close();
     if (!this.#accepted) {
       this.#stopReceiving(H3.REQUEST_REJECTED);
-    } else if (hadMore) {
+    } else if (hadMore && !this.#context.over) {
       try {
         this.handler.stopped(code);
       } catch (error) {
@@ -313,6 +313,9 @@ export class RequestStreamCore implements RequestStream, StreamCore {
   }
 
   #tellWritable(): void {
+    if (this.#context.over) {
+      return;
+    }
     try {
       this.handler.writable();
     } catch (error) {
