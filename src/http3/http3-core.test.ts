@@ -519,6 +519,19 @@ test("a request that waited and may send on is told so", () => {
   assert.deepEqual(response.log, ["writable"]);
 });
 
+test("a request that comes too late may be sent on until it has failed", () => {
+  const { peer } = client(get);
+  peer.core.goaway();
+  const response = new Recorder();
+  const late = peer.core.request(post, response);
+  late.sendData(text("abc"));
+  late.end();
+  assert.equal(late.id, -1);
+  peer.settle();
+  assert.deepEqual(response.log, ["failed"]);
+  assert.equal(response.error?.unprocessed, true);
+});
+
 test("a waiting request whose response is not wanted is stopped when its stream opens", () => {
   const peer = new PeerOf({ role: "client" }, { bidirectional: 0 });
   const request = peer.core.request(post, new Recorder());

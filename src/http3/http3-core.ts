@@ -192,6 +192,8 @@ export class Http3Core implements ConnectionContext {
     this.#setActive(this.#active + 1);
     const { state } = this;
     if (state !== "open") {
+      // Nothing is sent, but whoever goes on sending until then is in order.
+      stream.sendHeaders(fields, options);
       this.soon(() => stream.unprocessed(connectionNotOpen(state)));
       return stream;
     }
