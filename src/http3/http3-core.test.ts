@@ -284,6 +284,14 @@ test("after our GOAWAY a server ends what runs and rejects what comes (RFC 9114 
   assert.equal(peer.isDrained, true);
 });
 
+test("a request that our GOAWAY rejects is cancelled on the decoder stream as well (RFC 9204 §2.2.2.2)", () => {
+  const { peer } = served(get);
+  peer.core.goaway();
+  peer.open("bidirectional", headers(get));
+  peer.settle();
+  assert.deepEqual([...(peer.opened.at(-1)?.bytes ?? [])], [0x03, 0x44]);
+});
+
 test("a client's GOAWAY names push 0, and lets its own requests end (RFC 9114 §5.2)", () => {
   const { peer, stream, response } = client(get, { end: true });
   peer.core.goaway();

@@ -292,6 +292,8 @@ export class Http3Core implements ConnectionContext {
     if (this.#goawaySent !== undefined && port.id >= this.#goawaySent) {
       port.stop(H3.REQUEST_REJECTED);
       port.reset(H3.REQUEST_REJECTED);
+      // What the peer's encoder holds for its header section is to be released (RFC 9204 §2.2.2.2).
+      this.cancelDecoding(port.id);
       return ignoredStream;
     }
     this.#nextPeerRequest = Math.max(this.#nextPeerRequest, port.id + 4);
