@@ -13,6 +13,7 @@ import { PeerGuard } from "./peer-guard.ts";
 import { type CriticalReader, PeerStream } from "./peer-stream.ts";
 import type { FieldSection } from "./qpack/field.ts";
 import type { DecodeOutcome } from "./qpack/qpack-decoder.ts";
+import type { QpackEncoderOptions } from "./qpack/qpack-encoder.ts";
 import { QpackStreams } from "./qpack-streams.ts";
 import type { MessageHandler, RequestStream, SendHeadersOptions } from "./request-stream.ts";
 import { RequestStreamCore } from "./request-stream-core.ts";
@@ -31,6 +32,11 @@ export interface Http3CoreOptions {
   readonly requestsBothWays?: boolean;
   /** Settings of extensions that we send (RFC 9114 §9). */
   readonly extensionSettings?: ReadonlyMap<number, number>;
+  /**
+   * How we use the peer's dynamic table. Default: as {@link QpackEncoderOptions} say, but with `maxBlockedStreams` 0, so
+   * that no message of ours waits for the encoder stream (RFC 9204 §2.1.2).
+   */
+  readonly qpackEncoder?: Partial<QpackEncoderOptions>;
 }
 
 /**
@@ -74,12 +80,16 @@ export class Http3Core implements ConnectionContext {
     this.guard = new PeerGuard(this.limits, port);
     const openUnidirectional = (core: StreamCore) => this.#open("unidirectional", core);
     const fail = (error: H3Error) => this.fail(error);
-    this.#qpack = new QpackStreams(this.limits, {
-      openUnidirectional,
-      fail,
-      soon: (callback) => port.soon(callback),
-      unblocked: (streamId, outcome) => this.#requests.get(streamId)?.unblocked(outcome),
-    });
+    this.#qpack = new QpackStreams(
+      this.limits,
+      {
+        openUnidirectional,
+        fail,
+        soon: (callback) => port.soon(callback),
+        unblocked: (streamId, outcome) => this.#requests.get(streamId)?.unblocked(outcome),
+      },
+      options.qpackEncoder,
+    );
     this.#control = new LocalStream(StreamType.CONTROL, {
       openUnidirectional,
       fail,

@@ -4,7 +4,7 @@ import type { Http3Limits } from "./http3-limits.ts";
 import { LocalStream } from "./local-stream.ts";
 import type { FieldSection } from "./qpack/field.ts";
 import { type DecodeOutcome, QpackDecoder } from "./qpack/qpack-decoder.ts";
-import { QpackEncoder } from "./qpack/qpack-encoder.ts";
+import { QpackEncoder, type QpackEncoderOptions } from "./qpack/qpack-encoder.ts";
 import { QpackError } from "./qpack/qpack-error.ts";
 import type { Settings } from "./settings.ts";
 import type { StreamCore, StreamPort } from "./stream-port.ts";
@@ -23,18 +23,20 @@ export interface QpackStreamsOwner {
  */
 export class QpackStreams {
   readonly #owner: QpackStreamsOwner;
-  /**
-   * Refers to nothing that the peer has not acknowledged: a lost datagram of the encoder stream would otherwise hold up
-   * calls that have nothing to do with it (RFC 9204 §2.1.2). It costs some bytes in the first round trip.
-   */
-  readonly #encoder: QpackEncoder = new QpackEncoder({ maxBlockedStreams: 0 });
+  readonly #encoder: QpackEncoder;
   readonly #decoder: QpackDecoder;
   readonly #encoderStream: LocalStream;
   readonly #decoderStream: LocalStream;
   #flushing = false;
 
-  constructor(limits: Http3Limits, owner: QpackStreamsOwner) {
+  /** @param encoder how the peer's table is used, where it is not to be as {@link encoderDefaults} */
+  constructor(
+    limits: Http3Limits,
+    owner: QpackStreamsOwner,
+    encoder: Partial<QpackEncoderOptions> = {},
+  ) {
     this.#owner = owner;
+    this.#encoder = new QpackEncoder({ ...encoderDefaults, ...encoder });
     this.#decoder = new QpackDecoder({
       maxTableCapacity: limits.qpackMaxTableCapacity,
       blockedStreams: limits.qpackBlockedStreams,
@@ -114,6 +116,12 @@ export class QpackStreams {
     }
   }
 }
+
+/**
+ * Refers to nothing that the peer has not acknowledged: a lost datagram of the encoder stream would otherwise hold up calls
+ * that have nothing to do with it (RFC 9204 §2.1.2). It costs some bytes in the first round trip.
+ */
+const encoderDefaults: Partial<QpackEncoderOptions> = { maxBlockedStreams: 0 };
 
 function checked<T>(call: () => T): T {
   try {
