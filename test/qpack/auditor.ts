@@ -25,10 +25,51 @@ export class Auditor {
   readonly #unacknowledged = new Map<number, AuditedSection[]>();
   #knownReceivedCount = 0;
   #answers: number[] = [];
+  /** Entries that sections referred to, counted for each of them. */
+  references = 0;
 
   constructor(limits: { maxTableCapacity: number; blockedStreams: number }) {
     this.#maxEntries = maxEntriesOf(limits.maxTableCapacity);
     this.#blockedStreams = limits.blockedStreams;
+  }
+
+  /** Entries ever inserted. */
+  get insertCount(): number {
+    return this.#table.insertCount;
+  }
+
+  /** Entries ever evicted. */
+  get evictedCount(): number {
+    return this.#table.evictedCount;
+  }
+
+  /** Inserts that the encoder knows to have arrived. */
+  get knownReceivedCount(): number {
+    return this.#knownReceivedCount;
+  }
+
+  /** Sections with references that were neither acknowledged nor cancelled. */
+  get unacknowledgedSections(): number {
+    return [...this.#unacknowledged.values()].reduce((sum, sections) => sum + sections.length, 0);
+  }
+
+  /** Whether the encoder may evict the entry now (RFC 9204 §2.1.1). */
+  mayEvict(absoluteIndex: number): boolean {
+    return (
+      absoluteIndex < this.#knownReceivedCount &&
+      [...this.#unacknowledged.values()]
+        .flat()
+        .every(({ references }) => !references.has(absoluteIndex))
+    );
+  }
+
+  /** Whether the encoder may send a section that needs so many inserts (RFC 9204 §2.1.2). */
+  mayRequire(streamId: number, requiredInsertCount: number): boolean {
+    const atRisk = new Set(this.#streamsAtRisk());
+    return (
+      requiredInsertCount <= this.#knownReceivedCount ||
+      atRisk.add(streamId).size <= this.#blockedStreams
+    );
   }
 
   /** Whole instructions that the encoder writes. */
@@ -91,11 +132,15 @@ export class Auditor {
       assert.ok(this.#table.get(index) !== undefined, `entry ${index} is there to refer to`);
     }
     assert.equal(requiredInsertCount, Math.max(-1, ...references) + 1, "no more than is needed");
+    this.references += references.size;
     if (references.size > 0) {
       const sections = this.#unacknowledged.get(streamId) ?? [];
       sections.push({ references, requiredInsertCount });
       this.#unacknowledged.set(streamId, sections);
-      assert.ok(this.#streamsAtRisk() <= this.#blockedStreams, "streams that may be blocked");
+      assert.ok(
+        this.#streamsAtRisk().length <= this.#blockedStreams,
+        "streams that may be blocked",
+      );
     }
   }
 
@@ -137,10 +182,12 @@ export class Auditor {
     }
   }
 
-  #streamsAtRisk(): number {
-    return [...this.#unacknowledged.values()].filter((sections) =>
-      sections.some(({ requiredInsertCount }) => requiredInsertCount > this.#knownReceivedCount),
-    ).length;
+  #streamsAtRisk(): number[] {
+    const isAtRisk = ({ requiredInsertCount }: AuditedSection) =>
+      requiredInsertCount > this.#knownReceivedCount;
+    return [...this.#unacknowledged].flatMap(([streamId, sections]) =>
+      sections.some(isAtRisk) ? [streamId] : [],
+    );
   }
 
   #newest(index: number): readonly [string, string] | undefined {
