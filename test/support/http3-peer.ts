@@ -22,6 +22,8 @@ export class PeerStream implements StreamPort {
   credit: number = Number.POSITIVE_INFINITY;
   #joined: { parts: number; bytes: Uint8Array } = { parts: 0, bytes: new Uint8Array(0) };
   readonly #arrived: Uint8Array[] = [];
+  /** Gets what the core writes, when it does, whatever credit there is. */
+  onWrite: (bytes: Uint8Array) => void = () => {};
   #fin = false;
   #told = false;
   readonly #backlog: Uint8Array[] = [];
@@ -100,6 +102,7 @@ export class PeerStream implements StreamPort {
     if (this.resetCode !== undefined || this.finished) {
       return true;
     }
+    this.onWrite(bytes);
     const room = this.#backlog.length > 0 ? 0 : this.credit;
     this.#take(bytes.slice(0, room));
     if (bytes.length > room) {
@@ -201,12 +204,16 @@ export class PeerOf implements ConnectionPort {
   /** Bidirectional streams that the peer opened. */
   readonly accepted: PeerStream[] = [];
   readonly requests: Received[] = [];
+  /** How often the core has closed the connection. */
+  closes = 0;
   closedWith: { readonly code: bigint; readonly reason: string } | undefined;
   time = 0;
   wakeTime: number | undefined;
   active = false;
   goaways = 0;
   isDrained = false;
+  /** Gets what the core writes, in the order of all its streams. Borrowed. */
+  onWrite: (stream: PeerStream, bytes: Uint8Array) => void = () => {};
   /** Streams that the core may open. */
   readonly allowed: Record<StreamDirection, number>;
   #soon: (() => void)[] = [];
@@ -239,6 +246,7 @@ export class PeerOf implements ConnectionPort {
     if (direction === "bidirectional") {
       this.accepted.push(stream);
     }
+    stream.onWrite = (written) => this.onWrite(stream, written);
     stream.core = this.core.accept(direction, stream);
     stream.send(bytes);
     return stream;
@@ -275,11 +283,13 @@ export class PeerOf implements ConnectionPort {
     const initiator = this.#role === "server" ? 1 : 0;
     const stream = new PeerStream(index * 4 + (direction === "unidirectional" ? 2 : 0) + initiator);
     stream.core = core;
+    stream.onWrite = (written) => this.onWrite(stream, written);
     this.opened.push(stream);
     return stream;
   }
 
   close(code: bigint, reason: string): void {
+    this.closes += 1;
     this.closedWith ??= { code, reason };
   }
 
