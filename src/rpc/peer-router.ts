@@ -22,6 +22,7 @@ import {
 import { defaultCompressions } from "./compressions.ts";
 import { limitDuration } from "./limit-duration.ts";
 import { defaultReadMaxBytes } from "./message-limits.ts";
+import { createNodeBridge, type NodeRequestHandler } from "./node-bridge.ts";
 import { type ListenOptions, listenPublicly, type PublicListener } from "./public-listener.ts";
 import { type AuthorizeCall, type PeerServiceOptions, ServiceRoutes } from "./service-routes.ts";
 
@@ -73,6 +74,16 @@ export interface PeerRouter extends ConnectRouter, AsyncDisposable {
    * cannot be had, and with TypeError or RangeError for other options.
    */
   listen(options: ListenOptions): Promise<PublicListener>;
+  /**
+   * A request handler for Node's own HTTP servers, with which clients reach the same services that do not speak HTTP/3:
+   *
+   * ```ts
+   * http2.createSecureServer({ cert, key, allowHTTP1: true }, router.bridge()).listen(443);
+   * ```
+   *
+   * gRPC needs HTTP/2. Limits of connections and their calls are those of that server, which is yours to close.
+   */
+  bridge(): NodeRequestHandler;
   /** Resolves when the router is closed, by {@link close} or with its endpoint. */
   readonly closed: Promise<void>;
   /**
@@ -173,6 +184,10 @@ class ServingRouter implements PeerRouter {
     this.#listeners.add(listener);
     void listener.closed.then(() => this.#listeners.delete(listener));
     return listener;
+  }
+
+  bridge(): NodeRequestHandler {
+    return createNodeBridge(this.#calls);
   }
 
   close(options: { readonly graceMs?: number } = {}): Promise<void> {

@@ -20,9 +20,17 @@ export interface ConnectNodeGreeting {
   readonly certificate?: string;
 }
 
-export function connectNodeSubject(wire: "h2c" | "h2"): Subject {
+type Wire = "h2c" | "h2" | "bridge";
+
+const names: Readonly<Record<Wire, string>> = {
+  h2c: "connect-node (HTTP/2 without TLS)",
+  h2: "connect-node (HTTP/2 with TLS)",
+  bridge: "connect-node (HTTP/2 with TLS), over the bridge of a peer router",
+};
+
+export function connectNodeSubject(wire: Wire): Subject {
   return {
-    name: wire === "h2" ? "connect-node (HTTP/2 with TLS)" : "connect-node (HTTP/2 without TLS)",
+    name: names[wire],
     capabilities: {
       connect: true,
       grpc: true,
@@ -86,7 +94,7 @@ const deviations: readonly Deviation[] = [
       ]),
 ];
 
-async function start(wire: "h2c" | "h2"): Promise<RunningSubject> {
+async function start(wire: Wire): Promise<RunningSubject> {
   const server = await startProgram(new URL("./server-process.ts", import.meta.url), {
     args: ["--wire", wire],
   });

@@ -90,7 +90,8 @@ export function limitTests(test: Register): void {
       }
     })();
     await failure(reading, Code.ResourceExhausted);
-    assert.equal(received.length, 1);
+    // None when both messages came in one piece: connect-es looks at the heads of all of it first.
+    assert(received.length <= 1);
     await stage.event("signal");
     await stage.client.unary({});
   });

@@ -1,7 +1,7 @@
 // The other process of the behaviour suite: the test services on a wire of choice. Prints where they are as one line of
 // JSON, and ends when stdin does.
 //
-//   node --import tsx test/behaviour/server-process.ts --wire h2c|h2|quic|intercepted-quic
+//   node --import tsx test/behaviour/server-process.ts --wire h2c|h2|bridge|quic|intercepted-quic|url
 
 import { once } from "node:events";
 import { createSecureServer, createServer, type ServerHttp2Session } from "node:http2";
@@ -12,10 +12,12 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { createPeerRouter, Endpoint, peerKey } from "../../src/index.ts";
 import { serveParent } from "../support/process.ts";
 import { createSelfSignedCertificate } from "../support/self-signed-certificate.ts";
+import { TestAuthority } from "../support/test-pki.ts";
 import { allCompressions } from "./compressions.ts";
 import type { ConnectNodeGreeting } from "./connect-node-subject.ts";
 import { passOn, type QuicGreeting } from "./quic-subject.ts";
 import { registerTestServices } from "./test-service.ts";
+import type { UrlGreeting } from "./url-subject.ts";
 
 const { values } = parseArgs({ options: { wire: { type: "string" } } });
 
@@ -23,6 +25,12 @@ switch (values.wire) {
   case "h2c":
   case "h2":
     await serveHttp2(values.wire);
+    break;
+  case "bridge":
+    await serveBridge();
+    break;
+  case "url":
+    await serveUrl();
     break;
   case "quic":
     await serveQuic([]);
@@ -39,6 +47,14 @@ async function serveHttp2(wire: "h2c" | "h2"): Promise<void> {
     routes: (router) => registerTestServices(router),
     acceptCompression: [...allCompressions],
   });
+  await listenToHttp2(handler, wire);
+}
+
+async function listenToHttp2(
+  handler: ReturnType<typeof connectNodeAdapter>,
+  wire: "h2c" | "h2",
+  stopped: () => Promise<void> = async () => {},
+): Promise<void> {
   const certificate = wire === "h2" ? createSelfSignedCertificate() : undefined;
   const server =
     certificate === undefined ? createServer(handler) : createSecureServer(certificate, handler);
@@ -59,6 +75,36 @@ async function serveHttp2(wire: "h2c" | "h2"): Promise<void> {
     for (const session of sessions) {
       session.destroy();
     }
+    await stopped();
+  });
+}
+
+/** The services of a router, for those who speak HTTP/2. */
+async function serveBridge(): Promise<void> {
+  const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
+  const router = createPeerRouter(endpoint, { acceptCompression: [...allCompressions] });
+  registerTestServices(router);
+  await listenToHttp2(router.bridge(), "h2", async () => {
+    await router.close({ graceMs: 0 });
+    await endpoint.close();
+  });
+}
+
+/** The services of a router, for those who know a URL. */
+async function serveUrl(): Promise<void> {
+  const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
+  const router = createPeerRouter(endpoint, { acceptCompression: [...allCompressions] });
+  registerTestServices(router);
+  const authority = await TestAuthority.create();
+  const { chainPem, keyPem } = await authority.server(["127.0.0.1"]);
+  const listener = await router.listen({ bind: "127.0.0.1:0", cert: chainPem, key: keyPem });
+  const greeting: UrlGreeting = {
+    url: `https://127.0.0.1:${listener.addresses[0]?.port}`,
+    authority: authority.certPem,
+  };
+  serveParent(greeting, async () => {
+    await router.close({ graceMs: 0 });
+    await endpoint.close();
   });
 }
 

@@ -1,0 +1,107 @@
+import type { ConnectError } from "@connectrpc/connect";
+import {
+  type connectNodeAdapter,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
+import { type CallScope, callScopeKey } from "./call-scope.ts";
+import { callerValues, type WebCaller } from "./caller.ts";
+import type { ServiceRoutes } from "./service-routes.ts";
+
+/** Answers requests of Node's HTTP servers: `http.createServer(handler)`, `http2.createSecureServer(options, handler)`. */
+export type NodeRequestHandler = ReturnType<typeof connectNodeAdapter>;
+
+type NodeRequest = Parameters<NodeRequestHandler>[0];
+type NodeResponse = Parameters<NodeRequestHandler>[1];
+
+export interface NodeBridgeOptions {
+  readonly routes: Pick<ServiceRoutes, "find">;
+  readonly report: (error: unknown) => void;
+}
+
+/** Serves a router's calls through a server of Node's. */
+export function createNodeBridge(options: NodeBridgeOptions): NodeRequestHandler {
+  return (request, response) => {
+    void answer(options, request, response);
+  };
+}
+
+async function answer(
+  { routes, report }: NodeBridgeOptions,
+  request: NodeRequest,
+  response: NodeResponse,
+): Promise<void> {
+  try {
+    const route = routes.find(request.url ?? "");
+    const caller = callerOf(request);
+    const scope = new BridgedCall();
+    const values = callerValues(caller).set(callScopeKey, scope);
+    // Before anything is awaited: the content begins to arrive.
+    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+    scope.refusal = await route.authorize?.(caller);
+    await universalResponseToNodeResponse(await route.handle(universal), response);
+  } catch (error) {
+    if (!response.destroyed && !request.destroyed) {
+      report(error);
+    }
+    response.destroy();
+  }
+}
+
+/** What Connect's handlers learn elsewhere comes from Node's server here. */
+class BridgedCall implements CallScope {
+  refusal: ConnectError | undefined;
+
+  complete(): void {}
+
+  outlives(): void {}
+}
+
+function callerOf(request: NodeRequest): WebCaller {
+  return {
+    type: "web",
+    httpVersion: request.httpVersion,
+    remoteAddress: addressOf(request.socket),
+    certificates: certificatesOf(request.socket),
+  };
+}
+
+function addressOf({
+  remoteAddress = "0.0.0.0",
+  remotePort = 0,
+}: NodeRequest["socket"]): SocketAddress {
+  try {
+    return socketAddress(remoteAddress, remotePort);
+  } catch {
+    // A socket of the file system, or one that is gone already.
+    return { family: 4, host: "0.0.0.0", port: 0 };
+  }
+}
+
+/** What Node says of the other side of a TLS socket. */
+interface PeerCertificate {
+  readonly raw?: Uint8Array;
+  readonly issuerCertificate?: PeerCertificate;
+}
+
+/** The verified certificates of the caller, if it has shown any. */
+function certificatesOf(
+  socket: NodeRequest["socket"] & {
+    readonly authorized?: boolean;
+    getPeerCertificate?(detailed: true): PeerCertificate;
+  },
+): Uint8Array[] {
+  const chain: Uint8Array[] = [];
+  if (socket.authorized !== true) {
+    return chain;
+  }
+  let certificate = socket.getPeerCertificate?.(true);
+  while (certificate?.raw !== undefined) {
+    chain.push(certificate.raw);
+    const issuer: PeerCertificate | undefined = certificate.issuerCertificate;
+    // An authority names itself as its issuer.
+    certificate = issuer === certificate ? undefined : issuer;
+  }
+  return chain;
+}
