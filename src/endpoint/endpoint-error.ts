@@ -7,8 +7,10 @@ export type EndpointErrorCode =
   | "dial-timeout"
   /** Somebody answered and could not prove the dialed key, or has no certificate of the dialed name that is believed. */
   | "wrong-key"
-  /** The peer answered and would not take the connection: too busy, serves no protocol, or found fault with our key. */
+  /** The peer answered and would not take the connection: it is too busy, or serves no protocol. */
   | "refused"
+  /** The peer does not accept our key or certificate, or that we have none. */
+  | "rejected"
   /** The peer speaks none of the offered protocols. */
   | "alpn-mismatch"
   /** The peer's authorize hook said no. */
@@ -73,6 +75,10 @@ export function describeClose(cause: CloseCause): string {
       return `${who} with code ${formatCode(cause.code)}${quoted(cause.reason)}`;
     }
     case "transport": {
+      if (isRejection(cause)) {
+        const alert = cause.code - firstCryptoError;
+        return `the peer does not accept what we are, or that we do not show it (TLS alert ${alert}${cause.reason === "" ? "" : `, ${cause.reason}`})`;
+      }
       const who =
         cause.origin === "local" ? "ended by this side's QUIC" : "ended by the peer's QUIC";
       return `${who} with error ${formatCode(cause.code)}${quoted(cause.reason)}`;
@@ -98,6 +104,12 @@ export function connectionLost(cause: CloseCause, peer: string): EndpointError {
     cause.code === closeCode.notAuthorized
   ) {
     return new EndpointError("not-authorized", `peer ${peer} refused us: not authorized`, {
+      closeCause: cause,
+    });
+  }
+  if (isRejection(cause)) {
+    // A server looks at a client's certificate last: for the client, the handshake is over by then.
+    return new EndpointError("rejected", `connection to ${peer} lost: ${describeClose(cause)}`, {
       closeCause: cause,
     });
   }
@@ -145,7 +157,7 @@ export function dialFailed(
       return cause.origin === "local"
         ? new EndpointError("wrong-key", `${what}: ${theirs(cause.reason)}`, options)
         : new EndpointError(
-            "refused",
+            "rejected",
             `${what}: the peer does not accept ${ours}${quoted(cause.reason)}`,
             options,
           );
@@ -179,9 +191,22 @@ const connectionRefused = 0x02n;
 /** CRYPTO_ERROR of alert 120, RFC 9001 §4.8 and RFC 7301 §3.2. */
 const noApplicationProtocol = 0x178n;
 
+/** Whether the peer has ended the connection for what TLS made it think of us (RFC 9001 §4.8). */
+export function isRejection(cause: CloseCause): boolean {
+  return (
+    cause.type === "transport" &&
+    cause.origin === "peer" &&
+    isCryptoError(cause.code) &&
+    cause.code !== noApplicationProtocol
+  );
+}
+
+/** CRYPTO_ERROR, to which a TLS alert is added (RFC 9001 §4.8). */
+const firstCryptoError = 0x100n;
+
 /** CRYPTO_ERROR range, RFC 9000 §20.1. */
 function isCryptoError(code: bigint): boolean {
-  return code >= 0x100n && code <= 0x1ffn;
+  return code >= firstCryptoError && code <= firstCryptoError + 0xffn;
 }
 
 function formatCode(code: bigint): string {

@@ -17,6 +17,7 @@ const endpointRows: Record<EndpointErrorCode, Code> = {
   "dial-timeout": Code.Unavailable,
   "wrong-key": Code.Unauthenticated,
   refused: Code.Unavailable,
+  rejected: Code.Unauthenticated,
   "alpn-mismatch": Code.Unavailable,
   "not-authorized": Code.PermissionDenied,
   "connection-lost": Code.Unavailable,
@@ -77,6 +78,11 @@ test("every code of a request has its row here", () => {
 const connectionRows: readonly [what: string, cause: CloseCause | H3Error, expected: Code][] = [
   ["that timed out", { type: "timeout", handshaking: false }, Code.Unavailable],
   ["that the peer has forgotten", { type: "reset" }, Code.Unavailable],
+  [
+    "that the peer ended for our certificate",
+    { type: "transport", origin: "peer", code: 0x174n, reason: "" },
+    Code.Unauthenticated,
+  ],
   ["in another version of QUIC", { type: "version-mismatch" }, Code.Unavailable],
   ["that QUIC ended", { ...closed(0x0an, "peer"), type: "transport" }, Code.Unavailable],
   ["that the peer closed", closed(H3.NO_ERROR, "peer"), Code.Unavailable],

@@ -6,6 +6,7 @@ import {
   describeClose,
   EndpointError,
   type EndpointErrorCode,
+  isRejection,
 } from "../endpoint/endpoint-error.ts";
 import { H3, H3Error } from "../http3/h3-error.ts";
 import { IdentityError } from "../identity/identity-error.ts";
@@ -16,6 +17,7 @@ export const endpointErrorCodes: Readonly<Record<EndpointErrorCode, Code>> = {
   "dial-timeout": Code.Unavailable,
   "wrong-key": Code.Unauthenticated,
   refused: Code.Unavailable,
+  rejected: Code.Unauthenticated,
   // It is there, and serves no calls now: perhaps not yet, or not any more.
   "alpn-mismatch": Code.Unavailable,
   "not-authorized": Code.PermissionDenied,
@@ -96,6 +98,7 @@ function codeOfClose(cause: CloseCause): Code {
     case "engine-failed":
       return Code.Internal;
     case "transport":
+      return isRejection(cause) ? Code.Unauthenticated : Code.Unavailable;
     case "timeout":
     case "reset":
     case "version-mismatch":
