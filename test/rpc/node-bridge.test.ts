@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { createSecureServer, type Http2SecureServer } from "node:http2";
+import { request } from "node:https";
+import type { AddressInfo } from "node:net";
+import { after, before, describe, test } from "node:test";
+import {
+  create,
+  type DescMethod,
+  fromBinary,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { Code, createClient, type Transport } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import {
+  type ClientDuplexStream,
+  type ClientWritableStream,
+  credentials,
+  makeGenericClientConstructor,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
+import {
+  type Caller,
+  callerKey,
+  createPeerRouter,
+  Endpoint,
+  type PeerRouter,
+} from "../../src/index.ts";
+import { EchoService, echoImplementation } from "../support/echo-service.ts";
+import { TestAuthority } from "../support/test-pki.ts";
+
+describe("the bridge of a peer router", () => {
+  let authority: TestAuthority;
+  let endpoint: Endpoint;
+  let router: PeerRouter;
+  let server: Http2SecureServer;
+  let url: string;
+  const reports: unknown[] = [];
+  const callers: (Caller | undefined)[] = [];
+  let welcome = true;
+
+  before(async () => {
+    authority = await TestAuthority.create();
+    endpoint = await Endpoint.bind({
+      bind: "127.0.0.1:0",
+      onError: (error) => reports.push(error),
+    });
+    router = createPeerRouter(endpoint, { authorize: () => welcome }).service(EchoService, {
+      ...echoImplementation,
+      echo: ({ message }, { values }) => {
+        callers.push(values.get(callerKey));
+        return { message };
+      },
+    });
+    const { chainPem, keyPem } = await authority.server(["127.0.0.1", "localhost"]);
+    server = createSecureServer(
+      {
+        cert: chainPem,
+        key: keyPem,
+        ca: authority.certPem,
+        requestCert: true,
+        rejectUnauthorized: false,
+        allowHTTP1: true,
+      },
+      router.bridge(),
+    );
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    url = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+
+  after(async () => {
+    server.close();
+    await router.close({ graceMs: 0 });
+    await endpoint.close({ timeoutMs: 0 });
+    assert.deepEqual(reports, []);
+  });
+
+  test("serves all kinds of calls to @grpc/grpc-js", async () => {
+    const client = grpcClient(url, authority.certPem);
+    try {
+      const unary = await answer<{ message: string }>((answered) =>
+        client.Echo({ message: "hello" }, answered),
+      );
+      assert.equal(unary.message, "hello");
+
+      const numbers: number[] = [];
+      for await (const { number } of client.Repeat({ message: "again", count: 100 })) {
+        numbers.push(number);
+      }
+      assert.equal(numbers.length, 100);
+
+      const collected = await answer<{ messages: string[] }>((answered) => {
+        const call = client.Collect(answered);
+        call.write({ message: "a" });
+        call.write({ message: "b" });
+        call.end();
+      });
+      assert.deepEqual(collected.messages, ["a", "b"]);
+
+      const conversation = client.Converse();
+      for (const message of ["one", "two"]) {
+        conversation.write({ message });
+        const [answer] = (await once(conversation, "data")) as [{ message: string }];
+        assert.equal(answer.message, message);
+      }
+      conversation.end();
+      await once(conversation, "end");
+    } finally {
+      client.close();
+    }
+  });
+
+  test("asks the router's hook, and answers in the protocol of the call", async () => {
+    const client = grpcClient(url, authority.certPem);
+    welcome = false;
+    try {
+      await assert.rejects(
+        answer((answered) => client.Echo({}, answered)),
+        { code: status.PERMISSION_DENIED },
+      );
+      const connect = createClient(EchoService, connectTransport());
+      await assert.rejects(connect.echo({}), { code: Code.PermissionDenied });
+    } finally {
+      welcome = true;
+      client.close();
+    }
+  });
+
+  test("tells handlers by what HTTP a call came, and who vouches for its caller", async () => {
+    callers.length = 0;
+    const alice = await authority.client("alice");
+    const shown = { cert: alice.chainPem, key: alice.keyPem };
+    await createClient(EchoService, connectTransport()).echo({});
+    await createClient(EchoService, connectTransport(shown)).echo({});
+    assert.equal(await postByHttp1("/echo.v1.EchoService/Echo"), 200);
+    assert.equal(await postByHttp1("/echo.v1.EchoService/Nothing"), 404);
+    const seen = callers.map((caller) => {
+      assert(caller?.type === "web");
+      assert.equal(caller.remoteAddress.host, "127.0.0.1");
+      const [leaf] = caller.certificates;
+      return [caller.httpVersion, leaf && new X509Certificate(leaf).subject];
+    });
+    assert.deepEqual(seen, [
+      ["2.0", undefined],
+      ["2.0", "CN=alice"],
+      ["1.1", undefined],
+    ]);
+  });
+
+  function connectTransport(shown: { cert?: string; key?: string } = {}): Transport {
+    return createConnectTransport({
+      httpVersion: "2",
+      baseUrl: `https://${url}`,
+      nodeOptions: { ca: authority.certPem, ...shown },
+      idleConnectionTimeoutMs: 10,
+    });
+  }
+
+  async function postByHttp1(path: string): Promise<number | undefined> {
+    const call = request(`https://${url}${path}`, {
+      method: "POST",
+      ca: authority.certPem,
+      agent: false,
+      headers: { "content-type": "application/json" },
+    });
+    call.end("{}");
+    const [response] = (await once(call, "response")) as [{ statusCode?: number; resume(): void }];
+    response.resume();
+    return response.statusCode;
+  }
+});
+
+function answer<T>(call: (answered: Answered<T>) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    call((error, response) => (error === null ? resolve(response) : reject(error)));
+  });
+}
+
+type Answered<T> = (error: ServiceError | null, response: T) => void;
+
+/** What @grpc/grpc-js makes of the echo service. */
+interface EchoClient {
+  Echo(request: object, answered: Answered<{ message: string }>): void;
+  Repeat(request: object): AsyncIterable<{ number: number }>;
+  Collect(answered: Answered<{ messages: string[] }>): ClientWritableStream<object>;
+  Converse(): ClientDuplexStream<object, object>;
+  close(): void;
+}
+
+function grpcClient(address: string, authority: string): EchoClient {
+  const methods = EchoService.methods.map((method) => [method.name, describeMethod(method)]);
+  const Client = makeGenericClientConstructor(Object.fromEntries(methods), EchoService.typeName);
+  const client = new Client(address, credentials.createSsl(Buffer.from(authority)));
+  return client as unknown as EchoClient;
+}
+
+/** A method as that library wants it described. */
+function describeMethod(method: DescMethod): object {
+  const { input, output, methodKind } = method;
+  return {
+    path: `/${method.parent.typeName}/${method.name}`,
+    requestStream: methodKind === "client_streaming" || methodKind === "bidi_streaming",
+    responseStream: methodKind === "server_streaming" || methodKind === "bidi_streaming",
+    requestSerialize: (message: MessageInitShape<typeof input>) =>
+      Buffer.from(toBinary(input, create(input, message))),
+    responseDeserialize: (bytes: Buffer) => fromBinary(output, bytes),
+  };
+}
