@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { rootCertificates } from "node:tls";
+import * as tls from "node:tls";
 import { EncodingError } from "../base/encoding-error.ts";
 import { IdentityError } from "./identity-error.ts";
 import {
@@ -37,15 +37,22 @@ export function parseCertificates(
 }
 
 /**
- * The authorities that Node.js comes with (`tls.rootCertificates`), as DER: Mozilla's list as it was when this release of
- * Node.js was made. What an administrator added to the operating system or by `NODE_EXTRA_CA_CERTS` is not in it. The same
- * array each time; neither it nor the bytes are to be written to.
+ * The authorities that Node.js trusts, as DER: Mozilla's list as it was when this release of Node.js was made, and from
+ * Node.js 22.15 on what `NODE_EXTRA_CA_CERTS` and `--use-system-ca` add. The same array each time; neither it nor the bytes
+ * are to be written to.
  */
 export function systemAuthorities(): readonly Uint8Array[] {
   authorities ??= Object.freeze(
-    rootCertificates.flatMap((pem) => pemBlocks(pem).map(decodePemBlock)),
+    trustedByNode().flatMap((pem) => pemBlocks(pem).map(decodePemBlock)),
   );
   return authorities;
+}
+
+/** PEM. */
+function trustedByNode(): readonly string[] {
+  // From Node.js 22.15 on.
+  const { getCACertificates } = tls as { readonly getCACertificates?: () => string[] };
+  return getCACertificates?.() ?? tls.rootCertificates;
 }
 
 let authorities: readonly Uint8Array[] | undefined;

@@ -349,7 +349,7 @@ function causeOf(event: EventBatch): CloseCause {
     case 0:
       return { type: "application", origin: "peer", code, reason };
     case 1:
-      return { type: "transport", origin: "local", code, reason };
+      return { type: "transport", origin: "local", code, reason: explained(reason) };
     case 2:
       return { type: "transport", origin: "peer", code, reason };
     case 3:
@@ -361,6 +361,13 @@ function causeOf(event: EventBatch): CloseCause {
     default:
       return { type: "version-mismatch" };
   }
+}
+
+/** What rustls calls by the names of its types, and people meet often. */
+function explained(reason: string): string {
+  return reason.includes("CaUsedAsEndEntity")
+    ? "it is the certificate of an authority, as `openssl req -x509` makes them; servers need one with basicConstraints=CA:FALSE"
+    : reason;
 }
 
 const unknownAddress: SocketAddress = { family: 6, host: "::", port: 0 };

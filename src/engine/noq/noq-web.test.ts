@@ -124,6 +124,20 @@ describe("noq with web certificates", () => {
     }
   });
 
+  it("say what is wrong with the certificate of an authority in the place of a server's", () => {
+    const chain = parseCertificates(authority.certPem);
+    const mine = serving.certificate ?? assert.fail();
+    const certificate: CertifiedKey = {
+      chain,
+      signatureSchemes: mine.signatureSchemes,
+      sign: (message, scheme) => mine.sign(message, scheme),
+      exportPrivateKey: () => mine.exportPrivateKey(),
+    };
+    const cause = failure(pairOf({ type: "web", certificate }, trusting));
+    assert(cause?.type === "transport", show(cause));
+    assert.match(cause.reason, /^it is the certificate of an authority, .*CA:FALSE$/);
+  });
+
   it("ask clients for a certificate when told so, and tell what they have shown", async () => {
     const certificate = await clientCertificate();
     for (const required of [false, true]) {
