@@ -98,6 +98,12 @@ export interface TransportOptions {
   readonly initialMtu: number;
   /** Largest UDP payload size that path MTU discovery tries; 0 turns discovery off. */
   readonly maxMtu: number;
+  /**
+   * UDP payload size to start with in place of a smaller `initialMtu` where the other side has a loopback address, whose
+   * path is known to carry more than others; 0 for no difference. Default 16000: more than fits into the 16 KiB of some
+   * systems is cut up below us, and from there on a socket's buffer holds few of them.
+   */
+  readonly loopbackMtu: number;
   readonly congestionControl: "cubic" | "bbr" | "new-reno";
   /** QUIC multipath and NAT traversal are offered, as iroh does. Off, there is one path and it does not move. */
   readonly multipath: boolean;
@@ -115,6 +121,7 @@ export const defaultTransportOptions: TransportOptions = {
   datagramSendBuffer: 1_048_576,
   initialMtu: 1_200,
   maxMtu: 1_452,
+  loopbackMtu: 16_000,
   congestionControl: "cubic",
   multipath: true,
 };

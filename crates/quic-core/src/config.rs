@@ -1,5 +1,6 @@
 //! Options of the host as configurations of noq.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub struct TransportOptions {
     datagram_send_buffer: u64,
     initial_mtu: u64,
     max_mtu: u64,
+    loopback_mtu: u64,
     congestion_control: u64,
     multipath: bool,
 }
@@ -55,13 +57,18 @@ impl TransportOptions {
             datagram_send_buffer: reader.number(),
             initial_mtu: reader.number(),
             max_mtu: reader.number(),
+            loopback_mtu: reader.number(),
             congestion_control: reader.number(),
             multipath: reader.number() != 0,
         }
     }
 
-    pub fn to_config(&self) -> TransportConfig {
-        let initial_mtu = mtu(self.initial_mtu);
+    /// For connections with this address.
+    pub fn to_config(&self, remote: SocketAddr) -> TransportConfig {
+        // IPv4 comes in its IPv6 form.
+        let is_loopback = remote.ip().to_canonical().is_loopback();
+        let loopback_mtu = if is_loopback { self.loopback_mtu } else { 0 };
+        let initial_mtu = mtu(self.initial_mtu.max(loopback_mtu));
         let keep_alive = KeepAlive::every(self.keep_alive_interval_ms);
         let mut config = TransportConfig::default();
         config

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use noq_proto::{
     ClientConfig, ConnectError, ConnectionHandle, DatagramEvent, Endpoint, FourTuple, Incoming,
-    ServerConfig, TokenMemoryCache, TransportConfig,
+    ServerConfig, TokenMemoryCache,
 };
 use web_time::Instant;
 
@@ -37,7 +37,7 @@ const MAX_TOKENS_PER_PEER: usize = 2;
 pub struct Core {
     endpoint: Endpoint,
     tls: Tls,
-    transport: Arc<TransportConfig>,
+    transport: TransportOptions,
     limits: IncomingLimits,
     /// Set from the start.
     server_config: Option<Arc<ServerConfig>>,
@@ -82,7 +82,7 @@ impl Core {
         }
         let serves_early_data = arguments.flag();
         let limits = IncomingLimits::read(arguments);
-        let transport = Arc::new(TransportOptions::read(arguments).to_config());
+        let transport = TransportOptions::read(arguments);
         let tokens = TokenMemoryCache::new(MAX_TOKEN_PEERS, MAX_TOKENS_PER_PEER);
         let mut core = Self {
             // Whether to look for a larger MTU is said per connection.
@@ -117,9 +117,7 @@ impl Core {
             Some(config) => Arc::unwrap_or_clone(config),
             None => {
                 let mut config = ServerConfig::with_crypto(crypto.clone());
-                config
-                    .transport_config(self.transport.clone())
-                    .validation_token_config(validation_tokens());
+                config.validation_token_config(validation_tokens());
                 config
             }
         };
@@ -142,7 +140,7 @@ impl Core {
         let remote = arguments.address();
         let name = self.tls.read_server_name(arguments);
         let early_data = arguments.flag();
-        let transport = Arc::new(TransportOptions::read(arguments).to_config());
+        let transport = Arc::new(TransportOptions::read(arguments).to_config(remote));
         let tls = self
             .tls
             .client(arguments.protocols(), early_data)
@@ -291,7 +289,9 @@ impl Core {
             }
             return;
         }
-        match self.endpoint.accept(incoming, now, &mut self.buffer, None) {
+        let mut config = ServerConfig::clone(self.server_config.as_ref().expect("set from the start"));
+        config.transport_config(Arc::new(self.transport.to_config(incoming.remote_address())));
+        match self.endpoint.accept(incoming, now, &mut self.buffer, Some(Arc::new(config))) {
             Ok((slot, connection)) => {
                 let handle = self.handle_of(slot);
                 let deadline = now + self.limits.handshake_timeout;

@@ -171,6 +171,7 @@ class Encoder {
       .#number("datagramSendBuffer", options.datagramSendBuffer, 0, maxWindow)
       .#number("initialMtu", options.initialMtu, minMtu, maxMtu)
       .#number("maxMtu", options.maxMtu, 0, maxMtu)
+      .#number("loopbackMtu", options.loopbackMtu, 0, maxMtu)
       .#double(congestionControl)
       .#double(options.multipath ? 1 : 0);
   }
