@@ -21,6 +21,7 @@ const layers = [
   { folder: "net", uses: ["base", "identity", "relay"] },
   { folder: "engine", uses: ["base", "identity"], usesTypes: ["net"] },
   { folder: "engine/noq", uses: ["base", "identity", "engine"], usesTypes: ["net"] },
+  { folder: "engine/quiche", uses: ["base", "engine"], packages: ["@matrixai/quic"] },
   {
     folder: "endpoint",
     uses: ["base", "identity", "discovery", "relay", "net", "engine", "engine/noq"],
@@ -44,6 +45,9 @@ const layers = [
 const shells = {
   "base/node-platform.ts": ["node:crypto"],
   "engine/noq/wasm-module.ts": ["node:fs"],
+  "engine/quiche/address-tokens.ts": ["node:crypto"],
+  "engine/quiche/server-name.ts": ["node:crypto"],
+  "engine/quiche/stateless-answers.ts": ["node:crypto"],
   "identity/certificate-key.ts": ["node:crypto"],
   "identity/certificates.ts": ["node:crypto", "node:tls"],
   "identity/ed25519.ts": ["node:crypto"],
@@ -178,7 +182,11 @@ function packageName(specifier) {
 function dependencies(folder) {
   const read = (path) => JSON.parse(readFileSync(join(root, path, "package.json"), "utf8"));
   const own = read(folder);
-  const runtime = Object.keys({ ...own.dependencies, ...own.peerDependencies });
+  const runtime = Object.keys({
+    ...own.dependencies,
+    ...own.optionalDependencies,
+    ...own.peerDependencies,
+  });
   const development = Object.keys({ ...own.devDependencies, ...read(".").devDependencies });
   return { runtime: new Set(runtime), all: new Set([...runtime, ...development]) };
 }
