@@ -18,6 +18,7 @@ try {
   run("compile for Node", "node_modules/.bin/tsc", ["-p", "tsconfig.json"]);
   run("compile for a bundler", "node_modules/.bin/tsc", ["-p", "tsconfig.bundler.json"]);
   run("call between two peers", process.execPath, ["dist/call.js"]);
+  run("load the other engine", process.execPath, ["dist/quiche.js"]);
 } finally {
   rmSync(project, { recursive: true });
 }
