@@ -4,7 +4,7 @@ import { QuicheEndpoint } from "./quiche-endpoint.ts";
 
 /**
  * An engine on quiche and BoringSSL, for endpoints with web certificates that move much in large datagrams. It needs the
- * optional dependency `@matrixai/quic`, which has native binaries for some platforms, and throws {@link EngineError}
+ * package `@matrixai/quic`, which has native binaries for some platforms, and throws {@link EngineError}
  * "engine-failed" without. For peers and their keys there is noq alone.
  *
  * The native module holds quiche 0.18.0, which has known faults. A peer can make it hold memory without end
