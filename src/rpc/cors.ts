@@ -1,6 +1,6 @@
 import { cors } from "@connectrpc/connect";
 import type { MessageHandler, RequestStream, SendHeadersOptions } from "../http3/request-stream.ts";
-import { isList } from "./check-options.ts";
+import { inRange, isList } from "./check-options.ts";
 import { type FieldSection, fieldValue } from "./fields.ts";
 
 /**
@@ -8,7 +8,7 @@ import { type FieldSection, fieldValue } from "./fields.ts";
  * gRPC-Web is allowed by itself; headers of one's own are named here.
  */
 export interface CorsOptions {
-  /** As `Origin` says them, `https://app.example`; "*" for all. */
+  /** As `Origin` says them, `https://app.example`, without a path or a default port; "*" for all. */
   readonly origins: "*" | readonly string[];
   /** Request headers that pages may set besides those of the protocols. */
   readonly allowedHeaders?: readonly string[];
@@ -26,21 +26,17 @@ export class Cors {
   readonly #preflight: FieldSection;
   readonly #exposed: FieldSection[number];
 
-  /** Throws TypeError for options that cannot be. */
+  /** Throws TypeError or RangeError for options that cannot be. */
   constructor(options: CorsOptions) {
     const { origins, allowedHeaders = [], exposedHeaders = [], maxAgeSeconds = 7_200 } = options;
     if (origins !== "*") {
-      isList("cors.origins", origins);
-      for (const origin of origins) {
-        if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
-          throw new TypeError(
-            `option cors.origins: ${JSON.stringify(origin)} is no origin, such as "https://app.example"`,
-          );
-        }
-      }
-    } else if (options.credentials === true) {
+      checkEach("cors.origins", origins, isOrigin, 'origin, such as "https://app.example"');
+    } else if (options.credentials) {
       throw new TypeError("option cors.credentials: browsers take them for named origins alone");
     }
+    checkEach("cors.allowedHeaders", allowedHeaders, isFieldName, "name of a header");
+    checkEach("cors.exposedHeaders", exposedHeaders, isFieldName, "name of a header");
+    inRange("cors.maxAgeSeconds", maxAgeSeconds, 0, 2 ** 31 - 1);
     this.#options = options;
     this.#preflight = [
       ["access-control-allow-methods", cors.allowedMethods.join(", ")],
@@ -55,33 +51,40 @@ export class Cors {
 
   /** The handler that answers a preflight request, or undefined for any other. */
   answerPreflight(stream: RequestStream, fields: FieldSection): MessageHandler | undefined {
-    if (
-      fieldValue(fields, ":method") !== "OPTIONS" ||
-      fieldValue(fields, "origin") === undefined ||
-      fieldValue(fields, "access-control-request-method") === undefined
-    ) {
-      return undefined;
-    }
-    const allowed = this.#allow(fields);
-    const answer = (): void => {
-      const section: FieldSection = [[":status", "204"], ...allowed];
-      const welcome = allowed.length > 1;
-      stream.sendHeaders(welcome ? [...section, ...this.#preflight] : section, { end: true });
-    };
-    return new Preflight(answer);
+    const answer = this.preflight({
+      method: fieldValue(fields, ":method"),
+      origin: fieldValue(fields, "origin"),
+      requestMethod: fieldValue(fields, "access-control-request-method"),
+    });
+    return (
+      answer &&
+      new Preflight(() => stream.sendHeaders([[":status", "204"], ...answer], { end: true }))
+    );
   }
 
   /** The stream on which a request is answered. */
   wrap(stream: RequestStream, fields: FieldSection): RequestStream {
-    const allowed = this.#allow(fields);
-    return new CorsStream(stream, allowed.length > 1 ? [...allowed, this.#exposed] : allowed);
+    return new CorsStream(stream, this.response(fieldValue(fields, "origin")));
   }
 
-  /** What a response says to a page of the request's origin. Caches have to know that it depends on that. */
-  #allow(fields: FieldSection): FieldSection {
+  /** What the answer to a preflight request says, whose status is 204; undefined for any other request. */
+  preflight(request: PreflightHead): FieldSection | undefined {
+    const { method, origin, requestMethod } = request;
+    if (method !== "OPTIONS" || origin === undefined || requestMethod === undefined) {
+      return undefined;
+    }
+    return this.#allow(origin, this.#preflight);
+  }
+
+  /** What any other response says. */
+  response(origin: string | undefined): FieldSection {
+    return this.#allow(origin, [this.#exposed]);
+  }
+
+  /** `others`: what pages of a welcome origin are told besides. Caches have to know that it depends on the origin. */
+  #allow(origin: string | undefined, others: FieldSection): FieldSection {
     const { origins, credentials = false } = this.#options;
     const vary: FieldSection[number] = ["vary", "origin"];
-    const origin = fieldValue(fields, "origin");
     if (origin === undefined || (origins !== "*" && !origins.includes(origin))) {
       return [vary];
     }
@@ -90,9 +93,17 @@ export class Cors {
       origins === "*" ? "*" : origin,
     ];
     return credentials
-      ? [vary, allow, ["access-control-allow-credentials", "true"]]
-      : [vary, allow];
+      ? [vary, allow, ["access-control-allow-credentials", "true"], ...others]
+      : [vary, allow, ...others];
   }
+}
+
+/** Of a request that may ask what a page may do. */
+interface PreflightHead {
+  readonly method: string | undefined;
+  readonly origin: string | undefined;
+  /** `access-control-request-method`. */
+  readonly requestMethod: string | undefined;
 }
 
 /** A request without content that has its answer once it is whole. */
@@ -168,4 +179,34 @@ class CorsStream implements RequestStream {
   stopReceiving(code: bigint): void {
     this.#stream.stopReceiving(code);
   }
+}
+
+/** Throws TypeError. */
+function checkEach(
+  name: string,
+  list: readonly unknown[],
+  fits: (text: string) => boolean,
+  what: string,
+): void {
+  isList(name, list ?? null);
+  for (const item of list) {
+    if (typeof item !== "string" || !fits(item)) {
+      throw new TypeError(`option ${name}: ${JSON.stringify(item)} is no ${what}`);
+    }
+  }
+}
+
+/** Browser extensions and shells of applications have schemes of their own, whose `URL.origin` is opaque. */
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) {
+    return false;
+  }
+  const { protocol, host } = new URL(text);
+  // A star stands for nothing in an origin.
+  return host !== "" && !host.includes("*") && text === `${protocol}//${host}`;
+}
+
+/** A token (RFC 9110 §5.6.2). */
+function isFieldName(text: string): boolean {
+  return /^[\w!#$%&'*+.^`|~-]+$/.test(text);
 }
