@@ -17,7 +17,7 @@ export type { CallTransport } from "./rpc/channel-transport.ts";
 export { compressionZstd } from "./rpc/compression-zstd.ts";
 export { compressionBrotli, compressionGzip } from "./rpc/compressions.ts";
 export type { CorsOptions } from "./rpc/cors.ts";
-export type { NodeRequestHandler } from "./rpc/node-bridge.ts";
+export type { BridgeOptions, NodeRequestHandler } from "./rpc/node-bridge.ts";
 export { createPeerClient } from "./rpc/peer-client.ts";
 export type { PeerRouter, PeerRouterOptions } from "./rpc/peer-router.ts";
 export { createPeerRouter } from "./rpc/peer-router.ts";

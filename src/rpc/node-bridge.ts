@@ -7,6 +7,8 @@ import {
 import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
 import { type CallScope, callScopeKey } from "./call-scope.ts";
 import { callerValues, type WebCaller } from "./caller.ts";
+import { Cors, type CorsOptions } from "./cors.ts";
+import type { FieldSection } from "./fields.ts";
 import type { ServiceRoutes } from "./service-routes.ts";
 
 /** Answers requests of Node's HTTP servers: `http.createServer(handler)`, `http2.createSecureServer(options, handler)`. */
@@ -15,22 +17,42 @@ export type NodeRequestHandler = ReturnType<typeof connectNodeAdapter>;
 type NodeRequest = Parameters<NodeRequestHandler>[0];
 type NodeResponse = Parameters<NodeRequestHandler>[1];
 
-export interface NodeBridgeOptions {
+export interface BridgeOptions {
+  /** Pages of which other origins may call. Default: none. */
+  readonly cors?: CorsOptions;
+}
+
+export interface NodeBridgeServices {
   readonly routes: Pick<ServiceRoutes, "find">;
   readonly report: (error: unknown) => void;
 }
 
-/** Serves a router's calls through a server of Node's. */
-export function createNodeBridge(options: NodeBridgeOptions): NodeRequestHandler {
+/** Serves a router's calls through a server of Node's. Throws TypeError or RangeError for options that cannot be. */
+export function createNodeBridge(
+  services: NodeBridgeServices,
+  options: BridgeOptions = {},
+): NodeRequestHandler {
+  const cors = options.cors === undefined ? undefined : new Cors(options.cors);
   return (request, response) => {
-    void answer(options, request, response);
+    const preflight = cors?.preflight({
+      method: request.method,
+      origin: request.headers.origin,
+      requestMethod: request.headers["access-control-request-method"],
+    });
+    if (preflight === undefined) {
+      void answer(services, request, response, cors?.response(request.headers.origin) ?? []);
+    } else {
+      response.writeHead(204, Object.fromEntries(preflight));
+      response.end();
+    }
   };
 }
 
 async function answer(
-  { routes, report }: NodeBridgeOptions,
+  { routes, report }: NodeBridgeServices,
   request: NodeRequest,
   response: NodeResponse,
+  fields: FieldSection,
 ): Promise<void> {
   try {
     const route = routes.find(request.url ?? "");
@@ -40,7 +62,12 @@ async function answer(
     // Before anything is awaited: the content begins to arrive.
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     scope.refusal = await route.authorize?.(caller);
-    await universalResponseToNodeResponse(await route.handle(universal), response);
+    const answered = await route.handle(universal);
+    const header = new Headers(answered.header);
+    for (const [name, value] of fields) {
+      header.append(name, value);
+    }
+    await universalResponseToNodeResponse({ ...answered, header }, response);
   } catch (error) {
     if (!response.destroyed && !request.destroyed) {
       report(error);

@@ -22,7 +22,7 @@ import {
 import { defaultCompressions } from "./compressions.ts";
 import { limitDuration } from "./limit-duration.ts";
 import { defaultReadMaxBytes } from "./message-limits.ts";
-import { createNodeBridge, type NodeRequestHandler } from "./node-bridge.ts";
+import { type BridgeOptions, createNodeBridge, type NodeRequestHandler } from "./node-bridge.ts";
 import { type ListenOptions, listenPublicly, type PublicListener } from "./public-listener.ts";
 import { type AuthorizeCall, type PeerServiceOptions, ServiceRoutes } from "./service-routes.ts";
 
@@ -81,9 +81,10 @@ export interface PeerRouter extends ConnectRouter, AsyncDisposable {
    * http2.createSecureServer({ cert, key, allowHTTP1: true }, router.bridge()).listen(443);
    * ```
    *
-   * gRPC needs HTTP/2. Limits of connections and their calls are those of that server, which is yours to close.
+   * gRPC needs HTTP/2. Limits of connections and their calls are those of that server, which is yours to close. Throws
+   * TypeError or RangeError for options that cannot be.
    */
-  bridge(): NodeRequestHandler;
+  bridge(options?: BridgeOptions): NodeRequestHandler;
   /** Resolves when the router is closed, by {@link close} or with its endpoint. */
   readonly closed: Promise<void>;
   /**
@@ -186,8 +187,8 @@ class ServingRouter implements PeerRouter {
     return listener;
   }
 
-  bridge(): NodeRequestHandler {
-    return createNodeBridge(this.#calls);
+  bridge(options?: BridgeOptions): NodeRequestHandler {
+    return createNodeBridge(this.#calls, options);
   }
 
   close(options: { readonly graceMs?: number } = {}): Promise<void> {

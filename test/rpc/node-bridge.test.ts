@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
+import { createServer } from "node:http";
 import { createSecureServer, type Http2SecureServer } from "node:http2";
 import { request } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -149,6 +150,62 @@ describe("the bridge of a peer router", () => {
       ["2.0", "CN=alice"],
       ["1.1", undefined],
     ]);
+  });
+
+  test("answers browsers by the rules of CORS, and keeps what handlers and the server say", async () => {
+    const origin = "https://app.example";
+    const speaking = createPeerRouter(await Endpoint.bind({ bind: "127.0.0.1:0" }));
+    speaking.service(EchoService, {
+      echo: ({ message }, { responseHeader }) => {
+        responseHeader.set("vary", "x-language");
+        return { message };
+      },
+    });
+    const bridge = speaking.bridge({ cors: { origins: [origin], exposedHeaders: ["x-own"] } });
+    const plain = createServer((asked, response) => {
+      response.setHeader("alt-svc", 'h3=":443"');
+      bridge(asked, response);
+    }).listen(0, "127.0.0.1");
+    await once(plain, "listening");
+    const target = `http://127.0.0.1:${(plain.address() as AddressInfo).port}/echo.v1.EchoService/Echo`;
+    const ask = { method: "OPTIONS", headers: { "access-control-request-method": "POST" } };
+    const call = { method: "POST", headers: { "content-type": "application/json" }, body: "{}" };
+    const send = async (init: typeof ask | typeof call, from: string) => {
+      const headers = { ...init.headers, origin: from, connection: "close" };
+      const response = await fetch(target, { ...init, headers });
+      await response.arrayBuffer();
+      const fields = ["origin", "methods", "headers", "credentials"].map((name) =>
+        response.headers.get(`access-control-allow-${name}`),
+      );
+      const exposed = response.headers.get("access-control-expose-headers");
+      const { "alt-svc": announced, vary } = Object.fromEntries(response.headers);
+      assert.equal(announced, 'h3=":443"');
+      return { status: response.status, vary, fields, exposed };
+    };
+    try {
+      const { fields: asked, ...answered } = await send(ask, origin);
+      assert.deepEqual(answered, { status: 204, vary: "origin", exposed: null });
+      assert.deepEqual([asked[0], asked[1], asked[3]], [origin, "POST, GET", null]);
+      assert.match(asked[2] ?? "", /Connect-Protocol-Version/);
+      const called = await send(call, origin);
+      assert.equal(called.status, 200);
+      assert.equal(called.vary, "x-language, origin");
+      assert.deepEqual(called.fields, [origin, null, null, null]);
+      assert.match(called.exposed ?? "", /, x-own$/);
+      const nothing = { fields: [null, null, null, null], exposed: null };
+      const other = "https://stranger.example";
+      assert.deepEqual(await send(ask, other), { status: 204, vary: "origin", ...nothing });
+      assert.deepEqual(await send(call, other), {
+        status: 200,
+        vary: "x-language, origin",
+        ...nothing,
+      });
+      assert.throws(() => speaking.bridge({ cors: { origins: ["app.example"] } }), TypeError);
+    } finally {
+      plain.close();
+      await speaking.close({ graceMs: 0 });
+      await speaking.endpoint.close({ timeoutMs: 0 });
+    }
   });
 
   function connectTransport(shown: { cert?: string; key?: string } = {}): Transport {
