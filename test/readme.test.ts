@@ -23,6 +23,7 @@ const notRun = [
   "Be the same peer tomorrow",
   "Know and choose who calls",
   "Serve and call by URL",
+  "From a browser",
   "Stop",
 ];
 
