@@ -46,6 +46,7 @@ const shells = {
   "base/node-platform.ts": ["node:crypto"],
   "engine/noq/wasm-module.ts": ["node:fs"],
   "engine/quiche/address-tokens.ts": ["node:crypto"],
+  "engine/quiche/pins.ts": ["node:crypto"],
   "engine/quiche/server-name.ts": ["node:crypto"],
   "engine/quiche/stateless-answers.ts": ["node:crypto"],
   "identity/certificate-key.ts": ["node:crypto"],

@@ -38,10 +38,12 @@ const ways = ["plain", "general"];
  * Who is ours, and how the server is reached. The runner's own client and server speak no gRPC over HTTP/3.
  */
 const modes = [
-  { name: "both", at: "peer" },
-  { name: "both", at: "url" },
-  { name: "server", at: "url", without: "grpc" },
-  { name: "client", at: "url", without: "grpc" },
+  { name: "both", at: "peer", engine: "noq" },
+  ...["noq", "quiche"].flatMap((engine) => [
+    { name: "both", at: "url", engine },
+    { name: "server", at: "url", engine, without: "grpc" },
+    { name: "client", at: "url", engine, without: "grpc" },
+  ]),
 ];
 
 /** What a run takes on two busy cores, several times over. */
@@ -62,6 +64,8 @@ A mode says what of ours is tested, and where the server is
   server, at url     our public listener, with the runner's own client
   client, at url     our client, with the runner's own server
 
+An engine carries the connections: noq, and where there are certificates quiche as well.
+
 A way says what calls go through
   plain      unary calls of Connect go the short way that they have when nobody watches them
   general    an interceptor that does nothing, on both sides, sends them the way of all other calls
@@ -69,6 +73,7 @@ A way says what calls go through
 Options
   --mode <name>       only these: ${[...new Set(modes.map(({ name }) => name))].join(", ")}
   --at <name>         only these: peer, url
+  --engine <name>     only this one: noq, quiche
   --protocol <name>   only this one: ${protocols.map(({ name }) => name).join(", ")}
   --way <name>        only this one: ${ways.join(", ")}
   --run <pattern>     only the cases whose name matches, as "Timeouts/**"; may be given several times
@@ -80,6 +85,7 @@ const { values: options } = parseArgs({
   options: {
     mode: { type: "string" },
     at: { type: "string" },
+    engine: { type: "string" },
     protocol: { type: "string" },
     way: { type: "string" },
     run: { type: "string", multiple: true, default: [] },
@@ -89,7 +95,10 @@ const { values: options } = parseArgs({
 });
 const chosen = {
   modes: modes.filter(
-    ({ name, at }) => name === (options.mode ?? name) && at === (options.at ?? at),
+    ({ name, at, engine }) =>
+      name === (options.mode ?? name) &&
+      at === (options.at ?? at) &&
+      engine === (options.engine ?? engine),
   ),
   protocols: protocols.filter(({ name }) => name === (options.protocol ?? name)),
   ways: ways.filter((name) => name === (options.way ?? name)),
@@ -205,12 +214,12 @@ function findGo() {
 
 /** Prints a line per run. Returns whether all cases of all runs have passed. */
 async function runAll() {
-  row("mode", "at", "protocol", "told", "way", "cases", "passed", "failed", "seconds");
+  row("mode", "at", "engine", "protocol", "told", "way", "cases", "passed", "failed", "seconds");
   const totals = { cases: 0, passed: 0 };
   const failures = [];
   for (const run of runs()) {
     const { mode, protocol, way } = run;
-    const what = [mode.name, mode.at, protocol.name, protocol.told, way];
+    const what = [mode.name, mode.at, mode.engine, protocol.name, protocol.told, way];
     const start = performance.now();
     const { cases, passed, complete, output } = await runSuites(run);
     const seconds = ((performance.now() - start) / 1_000).toFixed(0);
@@ -221,7 +230,7 @@ async function runAll() {
       failures.push({ what, output });
     }
   }
-  row("all", "", "", "", "", totals.cases, totals.passed, totals.cases - totals.passed, "");
+  row("all", "", "", "", "", "", totals.cases, totals.passed, totals.cases - totals.passed, "");
   for (const { what, output } of failures) {
     console.log(`\n──── ${what.join(", ")}\n${output.trim()}`);
   }
@@ -236,7 +245,7 @@ function runs() {
   );
 }
 
-/** A line of the table: mode, where, protocol, HTTP version told, way, cases run, passed, failed, seconds. */
+/** A line of the table: mode, where, engine, protocol, HTTP version told, way, cases run, passed, failed, seconds. */
 function row(...cells) {
   console.log(cells.map((cell) => `${cell}`.padStart(8)).join("  "));
 }
@@ -245,7 +254,7 @@ function row(...cells) {
 async function runSuites({ mode, protocol, way }) {
   const program = (name) => [
     ...[process.execPath, "--import=tsx"],
-    ...[`${programs}/${name}.ts`, "--way", way, "--at", mode.at],
+    ...[`${programs}/${name}.ts`, "--way", way, "--at", mode.at, "--engine", mode.engine],
   ];
   const tested = {
     both: [...program("client"), "----", ...program("server")],

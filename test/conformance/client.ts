@@ -1,9 +1,9 @@
 // The client that the conformance runner tests: makes the calls that stdin describes, and says on stdout what came of
 // each, in the order in which they end. Ends when stdin has ended and no call is left.
 //
-//   node --import tsx test/conformance/client.ts --way plain|general --at peer|url
+//   node --import tsx test/conformance/client.ts --way plain|general --at peer|url --engine noq|quiche
 //
-// Where the server is, it hears with each call.
+// Where the server is, it hears with each call; the engine is for servers that have a URL.
 
 import { parseArgs } from "node:util";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -18,7 +18,7 @@ import { Endpoint } from "../../src/index.ts";
 import { makeCall } from "./call.ts";
 import { readDelimited, writeDelimited } from "./delimited.ts";
 import { Transports } from "./transports.ts";
-import { interceptorsOf } from "./way.ts";
+import { engineOf, interceptorsOf } from "./way.ts";
 
 /**
  * The suite looks at how much of a deadline is left when a request arrives, and forgives half a second. So there are few
@@ -27,9 +27,15 @@ import { interceptorsOf } from "./way.ts";
 const callsAtOnce = 4;
 const callsPerStep = 16;
 
-const { values } = parseArgs({ options: { way: { type: "string" }, at: { type: "string" } } });
+const { values } = parseArgs({
+  options: { way: { type: "string" }, at: { type: "string" }, engine: { type: "string" } },
+});
 await using endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
-await using transports = new Transports(endpoint, interceptorsOf(values.way));
+await using transports = new Transports(
+  endpoint,
+  interceptorsOf(values.way),
+  engineOf(values.engine),
+);
 
 const running = new Set<Promise<void>>();
 let started = 0;

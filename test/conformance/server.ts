@@ -1,9 +1,9 @@
 // The server that the conformance runner tests. It is told on stdin what to be, says on stdout where it is, and serves
 // until SIGTERM.
 //
-//   node --import tsx test/conformance/server.ts --way plain|general --at peer|url
+//   node --import tsx test/conformance/server.ts --way plain|general --at peer|url --engine noq|quiche
 //
-// At "peer" it is a peer, and at "url" what anybody reaches by HTTP/3.
+// At "peer" it is a peer, and at "url" what anybody reaches by HTTP/3, on the engine that is named.
 
 import { once } from "node:events";
 import { parseArgs } from "node:util";
@@ -18,9 +18,12 @@ import { ConformanceService } from "../../.cache/conformance/gen/connectrpc/conf
 import { createPeerRouter, Endpoint, type PeerRouter } from "../../src/index.ts";
 import { readDelimited, writeDelimited } from "./delimited.ts";
 import { conformanceService } from "./service.ts";
-import { interceptorsOf, registry } from "./way.ts";
+import { engineOf, interceptorsOf, registry } from "./way.ts";
 
-const { values } = parseArgs({ options: { way: { type: "string" }, at: { type: "string" } } });
+const { values } = parseArgs({
+  options: { way: { type: "string" }, at: { type: "string" }, engine: { type: "string" } },
+});
+const engine = engineOf(values.engine);
 
 for await (const message of readDelimited(process.stdin)) {
   const request = fromBinary(ServerCompatRequestSchema, message);
@@ -62,6 +65,7 @@ async function listen(
   const { cert, key } = serverCreds;
   const { addresses } = await router.listen({
     bind: "127.0.0.1:0",
+    engine,
     cert,
     key,
     ...(clientTlsCert.length === 0 ? {} : { clientCertificates: { ca: clientTlsCert } }),

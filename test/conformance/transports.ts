@@ -15,6 +15,7 @@ import {
   compressionZstd,
   createQuicTransport,
   type Endpoint,
+  type Engine,
 } from "../../src/index.ts";
 import { registry } from "./way.ts";
 
@@ -22,9 +23,16 @@ import { registry } from "./way.ts";
 export class Transports implements AsyncDisposable {
   readonly #endpoint: Endpoint;
   readonly #interceptors: readonly Interceptor[];
+  readonly #engine: Engine | undefined;
   readonly #transports = new Map<string, CallTransport>();
 
-  constructor(endpoint: Endpoint, interceptors: readonly Interceptor[]) {
+  /** @param engine of calls by URL */
+  constructor(
+    endpoint: Endpoint,
+    interceptors: readonly Interceptor[],
+    engine: Engine | undefined,
+  ) {
+    this.#engine = engine;
     this.#endpoint = endpoint;
     this.#interceptors = interceptors;
   }
@@ -66,6 +74,7 @@ export class Transports implements AsyncDisposable {
       ...options,
       to: `https://${host}:${port}`,
       ca: trusted,
+      engine: this.#engine,
       ...(clientTlsCreds === undefined
         ? {}
         : { cert: clientTlsCreds.cert, key: clientTlsCreds.key }),

@@ -3,6 +3,8 @@
 import { createRegistry, type Registry } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { file_connectrpc_conformance_v1_service } from "../../.cache/conformance/gen/connectrpc/conformance/v1/service_pb.js";
+import type { Engine } from "../../src/index.ts";
+import { quiche } from "../../src/quiche.ts";
 
 /**
  * The interceptors of a run. Unary calls of the Connect protocol go a short way when nobody could see the difference:
@@ -16,6 +18,18 @@ export function interceptorsOf(way: string | undefined): Interceptor[] {
       return [(next) => next];
     default:
       throw new RangeError(`no way ${JSON.stringify(way)}: there are plain and general`);
+  }
+}
+
+/** What carries connections with certificates; undefined for the default. */
+export function engineOf(name: string | undefined): Engine | undefined {
+  switch (name) {
+    case "noq":
+      return undefined;
+    case "quiche":
+      return quiche();
+    default:
+      throw new RangeError(`no engine ${JSON.stringify(name)}: there are noq and quiche`);
   }
 }
 

@@ -1,6 +1,6 @@
 // Options of the contract, checked, and what quiche is told of them.
 
-import { hostToBytes } from "../../base/socket-address.ts";
+import { hostToBytes, type SocketAddress } from "../../base/socket-address.ts";
 import {
   type CertifiedKey,
   defaultIncomingLimits,
@@ -13,6 +13,7 @@ import {
 } from "../engine.ts";
 import { type NativeConfig, native } from "./native.ts";
 import { certificatesToPem, privateKeyToPem } from "./pem.ts";
+import { Pins } from "./pins.ts";
 
 const maxProtocolLength = 255;
 /** RFC 9000 §14.1, and the largest payload of a UDP datagram. */
@@ -89,6 +90,7 @@ export function resolveTransport(
   checkNumber("datagramSendBuffer", options.datagramSendBuffer, 0, maxWindow);
   checkNumber("initialMtu", options.initialMtu, minMtu, maxUdpPayload);
   checkNumber("maxMtu", options.maxMtu, 0, maxUdpPayload);
+  checkNumber("loopbackMtu", options.loopbackMtu, 0, maxUdpPayload);
   return options;
 }
 
@@ -169,16 +171,17 @@ function tlsConfig(
   authorities: readonly Uint8Array[],
   certificate: CertifiedKey | undefined,
 ): NativeConfig {
+  const pinned = asks !== "no" && Pins.of(authorities, asks === "must") !== undefined;
   try {
     const config = native().Config.withBoringSslCtx(
-      asks === "must",
-      false,
+      asks === "must" || pinned,
+      pinned,
       authorities.length === 0 ? null : certificatesToPem(authorities),
       certificate === undefined ? null : [privateKeyToPem(certificate.exportPrivateKey())],
       certificate === undefined ? null : [certificatesToPem(certificate.chain)],
       signatureAlgorithms(certificate),
     );
-    if (asks === "may") {
+    if (asks === "may" && !pinned) {
       // Asks, and checks what is shown, and takes it when nothing is.
       config.verifyPeer(true);
     }
@@ -206,7 +209,6 @@ function withTransport(
   config.grease(false);
   config.setMaxIdleTimeout(options.idleTimeoutMs);
   config.setMaxRecvUdpPayloadSize(maxUdpPayload);
-  config.setMaxSendUdpPayloadSize(options.initialMtu);
   config.setInitialMaxData(options.receiveWindow);
   const streamWindow = Math.min(options.streamReceiveWindow, options.receiveWindow);
   config.setInitialMaxStreamDataBidiLocal(streamWindow);
@@ -224,6 +226,16 @@ function withTransport(
   config.setDisableActiveMigration(true);
   config.setActiveConnectionIdLimit(connectionIdLimit);
   return config;
+}
+
+/** Of connections to come with `remote`. */
+export function setDatagramSize(
+  config: NativeConfig,
+  { initialMtu, loopbackMtu }: TransportOptions,
+  { host }: SocketAddress,
+): void {
+  const isLoopback = host.startsWith("127.") || host === "::1";
+  config.setMaxSendUdpPayloadSize(isLoopback ? Math.max(initialMtu, loopbackMtu) : initialMtu);
 }
 
 function checkNumber(name: string, value: number, least: number, most: number): void {

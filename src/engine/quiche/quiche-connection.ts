@@ -16,6 +16,7 @@ import { codeToNumber } from "./code.ts";
 import { type NativeConnection, nativeError, type PacketInfo } from "./native.ts";
 import type { ServerName } from "./options.ts";
 import { splitCoalesced } from "./packet-header.ts";
+import type { CertificateFault, Pins } from "./pins.ts";
 import { QuicheStream, type StreamOwner } from "./quiche-stream.ts";
 import { isCertificateFor } from "./server-name.ts";
 import { StopBudget } from "./stop-budget.ts";
@@ -27,6 +28,7 @@ export interface ConnectionOwner {
   /** Set while a connection uses `outgoing`: `transmit` may bring datagrams, and what they cause must not. */
   isTransmitting: boolean;
   now(): number;
+  unixMs(): number;
   setTimer(delayMs: number, callback: () => void): Timer;
   clearTimer(timer: Timer): void;
   /** Has `dispatch` called in the next turn, and `flush` at its end. */
@@ -50,6 +52,8 @@ export interface ConnectionStart {
   readonly transport: TransportOptions;
   /** Of a client: the name that the certificate has to be for. */
   readonly expected?: ServerName;
+  /** What the other side has to show, where quiche does not look at it. */
+  readonly pins?: Pins | undefined;
   /** Milliseconds from now on. */
   readonly handshakeTimeoutMs?: number;
 }
@@ -60,9 +64,12 @@ export interface ConnectionStart {
  */
 type State = "handshaking" | "connected" | "closing" | "closed";
 
-/** RFC 9000 §20.1, and RFC 9001 §4.8 with the alert bad_certificate. */
+/** RFC 9000 §20.1. */
 const internalError = 0x1;
-const badCertificate = 0x12a;
+/** A TLS alert (RFC 8446 §6.2). */
+const badCertificate = 42;
+/** CRYPTO_ERROR, to which an alert is added (RFC 9001 §4.8). */
+const firstCryptoError = 0x100;
 /** What fits into a packet with all else, in bytes. */
 const maxReason = 512;
 /** Received datagrams count for this much more than they carry, so that empty ones count. */
@@ -413,16 +420,14 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
   #onEstablished(): void {
     this.#owner.settled(this);
     const chain = this.native.peerCertChain() ?? [];
-    const { expected } = this.#start;
-    if (
-      expected !== undefined &&
-      (chain[0] === undefined || !isCertificateFor(chain[0], expected))
-    ) {
-      const reason = "the certificate is for another name";
-      // The server understands a close when it has the end of the handshake.
+    const fault = this.#certificateFault(chain);
+    if (fault !== undefined) {
+      const { reason } = fault;
+      const code = firstCryptoError + fault.alert;
+      // The other side understands a close when it has the end of the handshake.
       this.flush();
-      this.native.close(false, badCertificate, encodeReason(reason));
-      this.#end({ type: "transport", origin: "local", code: BigInt(badCertificate), reason });
+      this.native.close(false, code, encodeReason(reason));
+      this.#end({ type: "transport", origin: "local", code: BigInt(code), reason });
       return;
     }
     const peerIdleMs = this.native.stats().peerMaxIdleTimeout;
@@ -434,6 +439,18 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
       identity: { type: "web", chain },
       earlyData: "none",
     });
+  }
+
+  /** What quiche has not seen of it. */
+  #certificateFault(chain: readonly Uint8Array[]): CertificateFault | undefined {
+    const { expected, pins } = this.#start;
+    const fault = pins?.fault(chain, this.#owner.unixMs());
+    if (fault !== undefined || expected === undefined) {
+      return fault;
+    }
+    return chain[0] !== undefined && isCertificateFor(chain[0], expected)
+      ? undefined
+      : { alert: badCertificate, reason: "the certificate is for another name" };
   }
 
   #takeDatagrams(): void {

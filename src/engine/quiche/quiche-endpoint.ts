@@ -29,6 +29,7 @@ import {
   resolveLimits,
   resolveTransport,
   serverConfig,
+  setDatagramSize,
   webCredentials,
 } from "./options.ts";
 import {
@@ -38,6 +39,7 @@ import {
   parsePacketHeader,
   quicVersion1,
 } from "./packet-header.ts";
+import { Pins } from "./pins.ts";
 import { type ConnectionOwner, outgoingLength, QuicheConnection } from "./quiche-connection.ts";
 import { initialClose, versionNegotiation } from "./stateless-answers.ts";
 
@@ -80,6 +82,7 @@ export class QuicheEndpoint implements EngineEndpoint, ConnectionOwner {
   readonly #addressTokens: AddressTokens;
   readonly #resetTokens: ResetTokens;
   #credentials: WebCredentials;
+  readonly #clientPins: Pins | undefined;
   #alpns: readonly string[];
   /** Undefined: no connections are accepted. */
   #serverConfig: NativeConfig | undefined;
@@ -108,6 +111,8 @@ export class QuicheEndpoint implements EngineEndpoint, ConnectionOwner {
       throw new EngineError("invalid-options", "invalid keyLog: quiche writes keys to files only");
     }
     checkProtocols(options.alpns);
+    const { authorities = [], required = false } = this.#credentials.clientCertificates ?? {};
+    this.#clientPins = Pins.of(authorities, required);
     this.#options = options;
     this.#alpns = [...options.alpns];
     this.#transport = resolveTransport(options.transport);
@@ -139,6 +144,7 @@ export class QuicheEndpoint implements EngineEndpoint, ConnectionOwner {
     const serverName = parseServerName(expected.serverName);
     const transport = resolveTransport(this.#options.transport, options.transport);
     const config = this.#configFor(alpns, transport);
+    setDatagramSize(config, transport, remote);
     const id = this.#random(connectionIdLength);
     const packetInfo = packetInfoFor(remote);
     const connection = new QuicheConnection(
@@ -151,7 +157,13 @@ export class QuicheEndpoint implements EngineEndpoint, ConnectionOwner {
         config,
       ),
       packetInfo,
-      { role: "client", remote, transport, expected: serverName },
+      {
+        role: "client",
+        remote,
+        transport,
+        expected: serverName,
+        pins: Pins.of(this.#credentials.serverAuthorities ?? [], true),
+      },
     );
     connection.handler = options.handler;
     this.#add(connection, [id]);
@@ -258,6 +270,10 @@ export class QuicheEndpoint implements EngineEndpoint, ConnectionOwner {
 
   now(): number {
     return this.#options.platform.now();
+  }
+
+  unixMs(): number {
+    return this.#options.platform.unixMs();
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
@@ -456,6 +472,7 @@ export class QuicheEndpoint implements EngineEndpoint, ConnectionOwner {
     },
   ): void {
     const packetInfo = packetInfoFor(remote);
+    setDatagramSize(config, this.#transport, remote);
     const accept = (resetToken: bigint | null): NativeConnection => {
       config.setStatelessResetToken(resetToken);
       const { to: local, from } = packetInfo;
@@ -472,6 +489,7 @@ export class QuicheEndpoint implements EngineEndpoint, ConnectionOwner {
       role: "server",
       remote,
       transport: this.#transport,
+      pins: this.#clientPins,
       handshakeTimeoutMs: this.#limits.handshakeTimeoutMs,
     });
     this.#handshakes.add(connection);

@@ -22,7 +22,7 @@ import { QuicheEndpoint } from "./quiche-endpoint.ts";
  *   and stops received codes are exact, in closes they are not above 2^53.
  * - Streams that are stopped may keep their credit; see `StopBudget`. What the peer resets before it was read stays
  *   counted against `receiveWindow`.
- * - Datagrams are `initialMtu` bytes long and stay so, up to 16,383; `maxMtu` and `multipath` do nothing, and a client
+ * - Datagrams are `initialMtu` bytes long (or `loopbackMtu`) and stay so, up to 16,383; `maxMtu` and `multipath` do nothing, and a client
  *   whose address changes is not heard any more. Times of round trips are whole milliseconds.
  * - `idleTimeoutMs` is at least three probe timeouts (RFC 9000 §10.1): 3 s until something was received.
  * - A stream takes no more than the congestion window has room for, whatever `sendWindow` says.
