@@ -37,6 +37,13 @@ export class PythonEnvironment {
     return problem;
   }
 
+  /** Of the package, with a space before it; empty when it is not there. */
+  version(): string {
+    const code = `import importlib.metadata as m; print(m.version(${JSON.stringify(this.#module)}))`;
+    const { status, stdout } = spawnSync(this.interpreter, ["-c", code], { encoding: "utf8" });
+    return status === 0 ? ` ${stdout.trim()}` : "";
+  }
+
   #isReady(): boolean {
     const { interpreter } = this;
     return (
