@@ -17,13 +17,14 @@ Suites
   quick     *.test.ts in src, test and the plugins
   slow      the files with slow cases: *.slow.test.ts, and those that look at CONNECT_QUIC_TEST,
             which is set to "slow" for them
-  interop   test/interop: against other implementations; says in its output what it skips and why
+  interop   test/interop: against other implementations; says in its output what it skips and why, and ends with a
+            table of the HTTP/3 stacks
 
 Options
   --name <regexp>      only tests whose name matches
   --timeout <seconds>  per file, afterwards it is killed and has failed (quick 300, interop 300, slow 1800)
   --jobs <n>           files at a time (default: one per core; interop and slow: 1)
-  --no-skips           a skipped test fails the run, unless its reason begins with "this machine"
+  --no-skips           a skipped test fails the run, unless its reason begins with "this machine" or "this stack"
   --list               print the files and stop
   --help
 `;
@@ -119,7 +120,11 @@ function run(files) {
     [
       "--import=tsx",
       "--test",
-      ...reporters("spec", ...(options["no-skips"] ? ["./scripts/no-skips.mjs"] : [])),
+      ...reporters(
+        "spec",
+        ...(suiteName === "interop" ? ["./scripts/interop-table.mjs"] : []),
+        ...(options["no-skips"] ? ["./scripts/no-skips.mjs"] : []),
+      ),
       `--test-timeout=${fileSeconds * 1_000}`,
       `--test-concurrency=${jobs}`,
       ...(options.name === undefined ? [] : [`--test-name-pattern=${options.name}`]),
