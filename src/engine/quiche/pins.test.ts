@@ -1,16 +1,18 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { createSelfSignedCertificate } from "../../../test/support/self-signed-certificate.ts";
 import { TestAuthority } from "../../../test/support/test-pki.ts";
-import { parseCertificates } from "../../identity/certificates.ts";
 import { Pins } from "./pins.ts";
+
+const certificates = (pem: string): Uint8Array[] => [new X509Certificate(pem).raw];
 
 const now = Date.UTC(2024, 0, 1);
 const later = Date.UTC(2060, 0, 1);
 
 test("Pins are for certificates that are no authority's", async () => {
-  const authority = parseCertificates((await TestAuthority.create()).certPem);
-  const own = parseCertificates(createSelfSignedCertificate().cert);
+  const authority = certificates((await TestAuthority.create()).certPem);
+  const own = certificates(createSelfSignedCertificate().cert);
   assert.equal(Pins.of([], true), undefined);
   assert.equal(Pins.of(authority, true), undefined);
   assert.equal(Pins.of([...own, ...authority], true), undefined);
@@ -18,8 +20,8 @@ test("Pins are for certificates that are no authority's", async () => {
 });
 
 test("Pins take the very certificate, while it is valid, and no other", () => {
-  const own = parseCertificates(createSelfSignedCertificate().cert);
-  const other = parseCertificates(createSelfSignedCertificate().cert);
+  const own = certificates(createSelfSignedCertificate().cert);
+  const other = certificates(createSelfSignedCertificate().cert);
   const pins = Pins.of(own, true) ?? assert.fail();
   assert.equal(pins.fault(own, now), undefined);
   assert.equal(pins.fault(other, now)?.alert, 48);

@@ -13,7 +13,7 @@ import { hasCode } from "../../support/expect-code.ts";
 import { servePublicly } from "../../support/public-router.ts";
 import type { Line } from "./foreign-process.ts";
 import { RecordedEngine } from "./recorded-engine.ts";
-import { type Stack, startClient } from "./stack.ts";
+import { type OurEngine, ourEngines, type Stack, startClient } from "./stack.ts";
 
 export interface ClientFeatures {
   /** Why something is not tested with this stack. */
@@ -34,12 +34,19 @@ const json = { "content-type": "application/json", "connect-protocol-version": "
 const timeout = 120_000;
 
 export function describeClient(stack: Stack, features: ClientFeatures = {}): void {
+  for (const ours of ourEngines) {
+    describeOne(stack, ours, features);
+  }
+}
+
+function describeOne(stack: Stack, ours: OurEngine, features: ClientFeatures): void {
   const { without = {}, qpackTable = ["sent", "received"] } = features;
   const skipped = (column: keyof typeof without) => ({ timeout, skip: without[column] ?? false });
 
-  describe(`${stack.name} as client`, { skip: stack.missing ?? false }, () => {
+  const skip = stack.missing ?? ours.missing ?? false;
+  describe(`${stack.name}${ours.note} as client`, { skip }, () => {
     it("unary: a Connect call and its answer", { timeout }, async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       const { status, headers, body } = await pair.call({ body: '{"message":"hello"}' });
       assert.equal(status, 200);
       assert.equal(headers["content-type"], "application/json");
@@ -50,7 +57,7 @@ export function describeClient(stack: Stack, features: ClientFeatures = {}): voi
     });
 
     it("GET: a Connect call without side effects", { timeout }, async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       const query = `connect=v1&encoding=json&message=${encodeURIComponent("{}")}`;
       const path = `/connectquic.test.v1.TestService/Lookup?${query}`;
       const { status, body } = await pair.call({ method: "GET", path, headers: {} });
@@ -59,7 +66,7 @@ export function describeClient(stack: Stack, features: ClientFeatures = {}): voi
     });
 
     it("streaming: a Connect call with many answers", { timeout }, async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       const { status, body } = await pair.call({
         path: repeatPath,
         headers: { "content-type": "application/connect+json" },
@@ -73,7 +80,7 @@ export function describeClient(stack: Stack, features: ClientFeatures = {}): voi
     });
 
     it("trailers: a gRPC call and its status", skipped("trailers"), async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       const headers = { "content-type": "application/grpc+json", te: "trailers" };
       const { status, body, trailers } = await pair.call({
         headers,
@@ -85,7 +92,7 @@ export function describeClient(stack: Stack, features: ClientFeatures = {}): voi
     });
 
     it("10 MB: there and back", { timeout }, async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       const fill = 10_000_000;
       const { status, length, sha256 } = await pair.call({ body: '{"message":"FILL"}', fill });
       assert.equal(status, 200);
@@ -95,7 +102,7 @@ export function describeClient(stack: Stack, features: ClientFeatures = {}): voi
     });
 
     it("cancel: a handler notices, and the connection lives on", skipped("cancel"), async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       pair.send(
         {
           path: repeatPath,
@@ -115,7 +122,7 @@ export function describeClient(stack: Stack, features: ClientFeatures = {}): voi
       "GOAWAY: a call in flight comes to its end, and a later one is refused",
       skipped("GOAWAY"),
       async () => {
-        await using pair = await connect(stack);
+        await using pair = await connect(stack, ours);
         await pair.call({ body: '{"message":"before"}' });
         pair.send({ body: '{"message":"hold"}' });
         await pair.held.promise;
@@ -141,7 +148,7 @@ export function describeClient(stack: Stack, features: ClientFeatures = {}): voi
     );
 
     it("QPACK table: it is filled, and sections refer to it", skipped("QPACK table"), async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       const headers = { ...json, "x-known": "a value that comes again and again" };
       let theirs: unknown;
       for (let round = 0; round < 5; round++) {
@@ -184,8 +191,8 @@ interface Answer {
 }
 
 /** Our listener, and their client that is connected to it. */
-async function connect(stack: Stack) {
-  const engine = new RecordedEngine();
+async function connect(stack: Stack, ours: OurEngine) {
+  const engine = new RecordedEngine(ours.engine());
   const served = await servePublicly({ engine });
   const held = deferred<void>();
   const released = deferred<void>();

@@ -11,7 +11,7 @@ import { createQuicTransport, type UrlTransportOptions } from "../../../src/inde
 import { hasCode } from "../../support/expect-code.ts";
 import { testAuthority } from "../../support/public-router.ts";
 import { RecordedEngine } from "./recorded-engine.ts";
-import { type Stack, startServer } from "./stack.ts";
+import { type OurEngine, ourEngines, type Stack, startServer } from "./stack.ts";
 
 export interface ServerFeatures {
   /** Why something is not tested with this stack. */
@@ -23,14 +23,21 @@ export interface ServerFeatures {
 const timeout = 120_000;
 
 export function describeServer(stack: Stack, features: ServerFeatures = {}): void {
-  describe(`${stack.name} as server`, { skip: stack.missing ?? false }, () => {
+  for (const ours of ourEngines) {
+    describeOne(stack, ours, features);
+  }
+}
+
+function describeOne(stack: Stack, ours: OurEngine, features: ServerFeatures): void {
+  const skip = stack.missing ?? ours.missing ?? false;
+  describe(`${stack.name}${ours.note} as server`, { skip }, () => {
     it("unary: a Connect call and its answer", { timeout }, async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       assert.equal((await pair.client.echo({ message: "hello" })).message, "hello");
     });
 
     it("trailers: a gRPC call and its status", { timeout }, async () => {
-      await using pair = await connect(stack, { protocol: "grpc" });
+      await using pair = await connect(stack, ours, { protocol: "grpc" });
       let counted: string | null = null;
       const { message } = await pair.client.echo(
         { message: "hello" },
@@ -45,14 +52,14 @@ export function describeServer(stack: Stack, features: ServerFeatures = {}): voi
     });
 
     it("GET: a Connect call without side effects", { timeout }, async () => {
-      await using pair = await connect(stack, { useHttpGet: true });
+      await using pair = await connect(stack, ours, { useHttpGet: true });
       const response = await createClient(TestService, pair.transport).lookup({});
       assert.deepEqual(response, create(TestResponseSchema));
       assert.equal((await pair.server.expect("answered")).method, "GET");
     });
 
     it("streaming: a gRPC call with many messages each way", { timeout }, async () => {
-      await using pair = await connect(stack, { protocol: "grpc" });
+      await using pair = await connect(stack, ours, { protocol: "grpc" });
       const messages = Array.from({ length: 100 }, (_, index) => `message ${index}`);
       async function* requests() {
         for (const message of messages) {
@@ -67,13 +74,13 @@ export function describeServer(stack: Stack, features: ServerFeatures = {}): voi
     });
 
     it("10 MB: there and back", { timeout }, async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       const message = "0123456789abcdef".repeat(625_000);
       assert.equal((await pair.client.echo({ message })).message, message);
     });
 
     it("cancel: the server hears H3_REQUEST_CANCELLED", { timeout }, async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       const controller = new AbortController();
       const { signal } = controller;
       const responses = pair.client.repeat({}, { signal, headers: { "x-note": "forever" } });
@@ -86,7 +93,7 @@ export function describeServer(stack: Stack, features: ServerFeatures = {}): voi
     });
 
     it("GOAWAY: later calls go to a new connection, and none is lost", { timeout }, async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       assert.equal(await pair.whereEchoed("before"), "1");
       const held = pair.whereEchoed("held", { "x-note": "hold" });
       // Where something else fails before it, that is what is to be told.
@@ -109,7 +116,7 @@ export function describeServer(stack: Stack, features: ServerFeatures = {}): voi
       timeout,
       skip,
     }, async () => {
-      await using pair = await connect(stack);
+      await using pair = await connect(stack, ours);
       let theirs: unknown;
       for (let round = 0; round < 5; round++) {
         await pair.client.echo(
@@ -135,11 +142,12 @@ export function describeServer(stack: Stack, features: ServerFeatures = {}): voi
 /** Their server, and a client of ours. */
 async function connect(
   stack: Stack,
+  ours: OurEngine,
   options: Pick<UrlTransportOptions, "protocol" | "useHttpGet"> = {},
 ) {
   const { certPem } = await testAuthority();
   const { server, port } = await startServer(stack);
-  const engine = new RecordedEngine();
+  const engine = new RecordedEngine(ours.engine());
   const transport = createQuicTransport({
     to: `https://127.0.0.1:${port}`,
     ca: certPem,

@@ -6,7 +6,6 @@ import type {
   EngineConnection,
   EngineStream,
 } from "../../../src/engine/engine.ts";
-import { noq } from "../../../src/engine/noq/noq.ts";
 import { PrimitiveReader } from "../../../src/http3/qpack/primitive-reader.ts";
 import { Qpack } from "../../../src/http3/qpack/qpack-error.ts";
 
@@ -23,14 +22,20 @@ export interface QpackUse {
 }
 
 export class RecordedEngine implements Engine {
-  readonly name = "noq, recorded";
+  readonly name: string;
   readonly connections: RecordedWire[] = [];
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.name = `${engine.name}, recorded`;
+    this.#engine = engine;
+  }
 
   createEndpoint(
     options: Parameters<Engine["createEndpoint"]>[0],
   ): ReturnType<Engine["createEndpoint"]> {
     const { handler } = options;
-    const endpoint = noq.createEndpoint({
+    const endpoint = this.#engine.createEndpoint({
       ...options,
       handler: {
         incoming: (connection) => handler.incoming(this.#record(connection)),

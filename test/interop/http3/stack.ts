@@ -2,8 +2,27 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
+import type { Engine } from "../../../src/engine/engine.ts";
+import { noq } from "../../../src/engine/noq/noq.ts";
 import { testAuthority } from "../../support/public-router.ts";
+import { quicheOrReason } from "../../support/quiche-or-reason.ts";
 import { ForeignProcess } from "./foreign-process.ts";
+
+/** What carries our side. */
+export interface OurEngine {
+  /** What to add to the name of the other side. */
+  readonly note: string;
+  readonly engine: () => Engine;
+  /** Why it cannot be had. */
+  readonly missing: string | undefined;
+}
+
+const { engine: quiche, skip } = quicheOrReason();
+
+export const ourEngines: readonly OurEngine[] = [
+  { note: "", engine: () => noq, missing: undefined },
+  { note: ", ours on quiche", engine: quiche, missing: skip || undefined },
+];
 
 /** Another implementation of HTTP/3, in a program of ours that README.md describes. */
 export interface Stack {
