@@ -1,4 +1,4 @@
-import type { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   type connectNodeAdapter,
   universalRequestFromNodeRequest,
@@ -69,7 +69,8 @@ async function answer(
     }
     await universalResponseToNodeResponse({ ...answered, header }, response);
   } catch (error) {
-    if (!response.destroyed && !request.destroyed) {
+    // The caller is gone, and nobody has done anything wrong.
+    if (ConnectError.from(error).code !== Code.Aborted) {
       report(error);
     }
     response.destroy();

@@ -23,6 +23,7 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
+import { deferred } from "../../src/base/deferred.ts";
 import {
   type Caller,
   callerKey,
@@ -30,7 +31,7 @@ import {
   Endpoint,
   type PeerRouter,
 } from "../../src/index.ts";
-import { EchoService, echoImplementation } from "../support/echo-service.ts";
+import { aborted, EchoService, echoImplementation } from "../support/echo-service.ts";
 import { TestAuthority } from "../support/test-pki.ts";
 
 describe("the bridge of a peer router", () => {
@@ -42,6 +43,7 @@ describe("the bridge of a peer router", () => {
   const reports: unknown[] = [];
   const callers: (Caller | undefined)[] = [];
   let welcome = true;
+  let hold = async (_signal: AbortSignal): Promise<void> => {};
 
   before(async () => {
     authority = await TestAuthority.create();
@@ -51,8 +53,9 @@ describe("the bridge of a peer router", () => {
     });
     router = createPeerRouter(endpoint, { authorize: () => welcome }).service(EchoService, {
       ...echoImplementation,
-      echo: ({ message }, { values }) => {
+      echo: async ({ message }, { values, signal }) => {
         callers.push(values.get(callerKey));
+        await hold(signal);
         return { message };
       },
     });
@@ -129,6 +132,24 @@ describe("the bridge of a peer router", () => {
       welcome = true;
       client.close();
     }
+  });
+
+  test("has nothing to report when a caller goes away", async () => {
+    const begun = deferred<void>();
+    const ended = deferred<void>();
+    hold = async (signal) => {
+      begun.resolve();
+      await aborted(signal);
+      ended.resolve();
+    };
+    const client = createClient(EchoService, connectTransport());
+    const controller = new AbortController();
+    const call = client.echo({}, { signal: controller.signal });
+    await begun.promise;
+    controller.abort();
+    await assert.rejects(call, { code: Code.Canceled });
+    await ended.promise;
+    hold = async () => {};
   });
 
   test("tells handlers by what HTTP a call came, and who vouches for its caller", async () => {
