@@ -112,9 +112,10 @@ function describeOne(stack: Stack, ours: OurEngine, features: ClientFeatures): v
         { cancel: true },
       );
       await pair.client.expect("cancelled");
-      hasCode(Code.Canceled)(await pair.repeatAborted);
+      // libcurl may send what it has to say of the last transfer only in the course of the next.
       const { status } = await pair.call({ body: '{"message":"still there"}' });
       assert.equal(status, 200);
+      hasCode(Code.Canceled)(await pair.repeatAborted);
       assert.equal(pair.engine.connections.length, 1);
     });
 
