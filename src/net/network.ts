@@ -1,0 +1,43 @@
+import type { SocketAddress } from "../base/socket-address.ts";
+import type { OpenMessageChannel } from "../relay/message-channel.ts";
+import type { BindSocket } from "./datagram-socket.ts";
+
+/** An address of an interface of this host. */
+export interface InterfaceAddress {
+  /** Name of the interface: `eth0`. */
+  readonly interfaceName: string;
+  /** IPv6 without a scope. */
+  readonly host: string;
+  readonly family: 4 | 6;
+  /** Loopback. */
+  readonly internal: boolean;
+}
+
+export interface HttpRequest {
+  readonly method: "GET" | "PUT" | "POST";
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+  readonly signal: AbortSignal;
+  /** A longer answer is an error. Bytes. */
+  readonly maxBytes: number;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+/** What an endpoint has of the world besides {@link Platform}: a test network plays it. */
+export interface Network {
+  /** Opens UDP sockets. */
+  readonly bindSocket: BindSocket;
+  /** The addresses of all interfaces now. */
+  interfaces(): readonly InterfaceAddress[];
+  /** The addresses of a host name, by the system's resolver. Rejects when there are none. */
+  resolveHost(host: string, port: number): Promise<SocketAddress[]>;
+  /** Opens WebSockets. */
+  readonly openMessageChannel: OpenMessageChannel;
+  /** One HTTP request. Rejects when there is no answer. Redirects are followed. */
+  request(url: URL, request: HttpRequest): Promise<HttpResponse>;
+}

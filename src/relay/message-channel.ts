@@ -1,0 +1,40 @@
+/** A WebSocket as the relay protocol uses it: binary messages, in order, until one side is gone. */
+export interface MessageChannel {
+  /** Copies `message`. Never throws: on a channel that is over it does nothing. */
+  send(message: Uint8Array): void;
+  /** Bytes that `send` took and the network has not. */
+  readonly bufferedBytes: number;
+  /** Idempotent. `closed` is called, also here. */
+  close(): void;
+}
+
+/** `opened` at most once and first, `closed` exactly once and last. Never called within a call into the channel. */
+export interface MessageChannelHandler {
+  /** The other side has accepted; `subprotocol` is the one that it chose. */
+  opened(subprotocol: string): void;
+  /** The handler owns `bytes`. */
+  message(bytes: Uint8Array): void;
+  /** After `bufferedBytes` was above zero: it is zero again. */
+  drained(): void;
+  /** With what the other side or the network said, when it was not closed here. */
+  closed(error: Error | undefined): void;
+}
+
+export interface MessageChannelOptions {
+  /** Most wanted first. The other side has to choose one. */
+  readonly subprotocols: readonly string[];
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Authorities in place of the system's, certificates in DER. */
+  readonly authorities?: readonly Uint8Array[];
+  /** Until `opened`. Milliseconds. */
+  readonly timeoutMs: number;
+  /** A longer message ends the channel. */
+  readonly maxMessageBytes: number;
+}
+
+/** Connects to `url` (ws: or wss:). What goes wrong reaches `closed`. */
+export type OpenMessageChannel = (
+  url: URL,
+  options: MessageChannelOptions,
+  handler: MessageChannelHandler,
+) => MessageChannel;
