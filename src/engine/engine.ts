@@ -21,6 +21,11 @@ export interface RawKeyCredentials {
   readonly publicKey: Uint8Array;
   /** Signs with the private key, which stays outside of the engine. Synchronous; returns 64 bytes. */
   sign(message: Uint8Array): Uint8Array;
+  /**
+   * For calls to servers that have certificates: authorities that vouch for them, in DER. Such a server does not see the
+   * key. Without any, `connect` takes keys alone.
+   */
+  readonly serverAuthorities?: readonly Uint8Array[];
 }
 
 /** An X.509 certificate and its private key. */
@@ -54,14 +59,14 @@ export interface WebCredentials {
 /** Who an endpoint is towards the other side, and how the other side proves who it is. */
 export type Credentials = RawKeyCredentials | WebCredentials;
 
-/** Whom a client means to reach; of the same type as its credentials. */
+/** Whom a client means to reach: of the same type as its credentials, or a server that those know authorities for. */
 export type ExpectedIdentity =
   /** Ed25519, 32 bytes. */
   | { readonly type: "raw-key"; readonly publicKey: Uint8Array }
   /** A DNS name or an IP address, as certificates have them. */
   | { readonly type: "web"; readonly serverName: string };
 
-/** What the other side has proven to be; of the same type as this side's credentials. */
+/** What the other side has proven to be: of the type that was expected, or of that of this side's credentials. */
 export type ProvenIdentity =
   /** Ed25519, 32 bytes. */
   | { readonly type: "raw-key"; readonly publicKey: Uint8Array }
@@ -107,6 +112,11 @@ export interface TransportOptions {
   readonly congestionControl: "cubic" | "bbr" | "new-reno";
   /** QUIC multipath and NAT traversal are offered, as iroh does. Off, there is one path and it does not move. */
   readonly multipath: boolean;
+  /**
+   * The other side is asked to tell where it sees our packets come from (QUIC address discovery, as iroh-relay offers it):
+   * `addressObserved` is called. Default false.
+   */
+  readonly observeAddress: boolean;
 }
 
 export const defaultTransportOptions: TransportOptions = {
@@ -124,6 +134,7 @@ export const defaultTransportOptions: TransportOptions = {
   loopbackMtu: 16_000,
   congestionControl: "cubic",
   multipath: true,
+  observeAddress: false,
 };
 
 /** What protects a listening endpoint from floods of first packets. See {@link defaultIncomingLimits}. */
@@ -286,6 +297,10 @@ export interface ConnectionHandler {
   datagramsWritable(): void;
   /** A path was opened, validated, lost, or another one carries the data now. See `paths()`. */
   pathsChanged(): void;
+  /** The server has told a client of addresses to try, or taken some back. See {@link Multipath.remoteCandidates}. */
+  candidatesChanged?(): void;
+  /** The other side sees our packets come from there. See {@link TransportOptions.observeAddress}. */
+  addressObserved?(address: SocketAddress): void;
   closed(cause: CloseCause): void;
 }
 
@@ -312,7 +327,48 @@ export interface EngineConnection {
   /** RFC 8446 §7.5; throws {@link EngineError} before `connected`. */
   exportKeyingMaterial(length: number, label: string, context: Uint8Array): Uint8Array;
   stats(): ConnectionStats;
+  /** Those that are validated and have not been given up, in the order of their ids. */
   paths(): PathInfo[];
+  /** Missing where the engine knows one path alone. */
+  readonly multipath?: Multipath;
+}
+
+/** Whether a path is for data, or for the time when there is no other. */
+export type PathStatus = "available" | "backup";
+
+/**
+ * The paths of a connection: draft-ietf-quic-multipath-21, and iroh's NAT traversal. Which of them exist is for the client
+ * to decide; for what it sends itself, each side decides which one carries data. Everything here does nothing where the
+ * other side does not know it.
+ */
+export interface Multipath {
+  /**
+   * Opens a path to `remote`, unless there is one; `pathsChanged` is called when it is validated. "later": there are too
+   * many now. "unavailable": this side is the server, or the peer has no multipath.
+   */
+  open(remote: SocketAddress, status: PathStatus): "opened" | "later" | "unavailable";
+  /** Gives a path up. False: it is the last one, or was gone. */
+  close(id: number): boolean;
+  setStatus(id: number, status: PathStatus): void;
+  /** A path on which nothing arrives for this long is given up. Milliseconds; 0 is never. */
+  setIdleTimeout(id: number, timeoutMs: number): void;
+  /** Asks for a sign of life over this path. */
+  ping(id: number): void;
+  /** Offers an address of ours to the peer. False: it takes no more. */
+  addCandidate(address: SocketAddress): boolean;
+  removeCandidate(address: SocketAddress): void;
+  /** What the server has offered; undefined on the server's side, and where the peer has no NAT traversal. */
+  remoteCandidates(): SocketAddress[] | undefined;
+  /**
+   * For a client: has both sides send to each other's addresses at once, which opens NATs; paths that come of it are
+   * opened. "nothing": no addresses are known yet. "unavailable": this is the server, or the peer does not know how.
+   */
+  punch(): "started" | "nothing" | "unavailable";
+  /**
+   * The network below has changed. All paths show whether they still live; those in `dead` are replaced by new ones to the
+   * same address (clients), or have to live on (servers).
+   */
+  networkChanged(dead: readonly number[]): void;
 }
 
 export interface ConnectionStats {
@@ -334,10 +390,13 @@ export interface PathInfo {
   readonly remote: SocketAddress;
   /** True for the path that carries data. */
   readonly active: boolean;
+  /** What this side has said of it. */
+  readonly status: PathStatus;
   readonly rttMs: number;
   readonly mtu: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  readonly packetsSent: number;
   readonly packetsLost: number;
 }
 

@@ -294,6 +294,8 @@ export class MemoryConnection implements EngineConnection, StreamOwner {
         id: 0,
         remote: this.remoteAddress,
         active: true,
+        status: "available",
+        packetsSent: 0,
         rttMs: 0,
         mtu: 1_200,
         bytesSent: this.#written,

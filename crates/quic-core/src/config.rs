@@ -41,6 +41,7 @@ pub struct TransportOptions {
     loopback_mtu: u64,
     congestion_control: u64,
     multipath: bool,
+    observe_address: bool,
 }
 
 impl TransportOptions {
@@ -60,6 +61,7 @@ impl TransportOptions {
             loopback_mtu: reader.number(),
             congestion_control: reader.number(),
             multipath: reader.number() != 0,
+            observe_address: reader.number() != 0,
         }
     }
 
@@ -86,7 +88,8 @@ impl TransportOptions {
             .mtu_discovery_config(self.mtu_discovery(initial_mtu))
             .congestion_controller_factory(self.congestion_controller(initial_mtu))
             // Who dials several addresses at once learns from the answer which of them it is.
-            .server_handshake_migration(true);
+            .server_handshake_migration(true)
+            .receive_observed_address_reports(self.observe_address);
         if self.multipath {
             config
                 .max_concurrent_multipath_paths(MAX_PATHS)

@@ -3,7 +3,8 @@
 use noq_proto::crypto::rustls::HandshakeData;
 use noq_proto::rustls::pki_types::CertificateDer;
 use noq_proto::{
-    Connection, Dir, Endpoint, Event, PathEvent, PathId, PathStatus, StreamEvent, StreamId, VarInt,
+    Connection, Dir, Endpoint, Event, FourTuple, NetworkChangeHint, PathEvent, PathId, PathStatus,
+    StreamEvent, StreamId, VarInt,
 };
 use web_time::Instant;
 
@@ -110,6 +111,7 @@ impl Peer {
             }
         }
         let mut paths_changed = false;
+        let mut candidates_changed = false;
         while let Some(event) = self.quic.poll() {
             match event {
                 Event::HandshakeDataReady if self.serves_early_data && self.quic.has_0rtt() => {
@@ -134,13 +136,17 @@ impl Peer {
                 Event::DatagramsUnblocked => events.datagrams_writable(self.handle),
                 Event::Path(event) => {
                     paths_changed = true;
-                    self.on_path(now, event);
+                    self.on_path(now, event, events);
                 }
-                Event::HandshakeDataReady | Event::HandshakeConfirmed | Event::NatTraversal(_) => {}
+                Event::NatTraversal(_) => candidates_changed = true,
+                Event::HandshakeDataReady | Event::HandshakeConfirmed => {}
             }
         }
         if paths_changed && self.connected && !self.closed {
             events.paths_changed(self.handle);
+        }
+        if candidates_changed && self.connected && !self.closed {
+            events.candidates_changed(self.handle);
         }
         pumped.settled |= pumped.drained;
         pumped
@@ -166,6 +172,11 @@ impl Peer {
 
     pub fn paths(&self) -> &[PathId] {
         &self.paths
+    }
+
+    /// Has all paths show whether they still live. Those in `dead` are given up, where another can take their place.
+    pub fn network_changed(&mut self, now: Instant, dead: Vec<PathId>) {
+        self.quic.handle_network_change(Some(&DeadPaths(dead)), now);
     }
 
     fn on_connected(&mut self, events: &mut Events) {
@@ -233,7 +244,7 @@ impl Peer {
         }
     }
 
-    fn on_path(&mut self, now: Instant, event: PathEvent) {
+    fn on_path(&mut self, now: Instant, event: PathEvent, events: &mut Events) {
         match event {
             PathEvent::Established { id, .. } => {
                 if let Err(position) = self.paths.binary_search(&id) {
@@ -244,6 +255,7 @@ impl Peer {
                 }
             }
             PathEvent::Abandoned { id, .. } => self.paths.retain(|path| *path != id),
+            PathEvent::ObservedAddr { addr, .. } => events.address_observed(self.handle, addr),
             _ => {}
         }
     }
@@ -252,6 +264,16 @@ impl Peer {
         // A path that is gone by now needs neither.
         let _ = self.quic.set_path_keep_alive_interval(path, keep_alive.interval);
         let _ = self.quic.set_path_max_idle_timeout(now, path, keep_alive.path_idle_timeout);
+    }
+}
+
+/// Those that cannot work any more after the network has changed.
+#[derive(Debug)]
+struct DeadPaths(Vec<PathId>);
+
+impl NetworkChangeHint for DeadPaths {
+    fn is_path_recoverable(&self, path: PathId, _: FourTuple) -> bool {
+        !self.0.contains(&path)
     }
 }
 

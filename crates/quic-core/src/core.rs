@@ -21,7 +21,7 @@ use crate::deadlines::Deadlines;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::reader::Reader;
-use crate::tls::Tls;
+use crate::tls::{Expected, Tls};
 use crate::transmits::Transmits;
 
 /// Datagrams of one connection that are handed out in one piece.
@@ -138,18 +138,18 @@ impl Core {
         arguments: &mut Reader<'_>,
     ) -> Result<Handle, ConnectFailure> {
         let remote = arguments.address();
-        let name = self.tls.read_server_name(arguments);
+        let expected = Expected::read(arguments);
         let early_data = arguments.flag();
         let transport = Arc::new(TransportOptions::read(arguments).to_config(remote));
         let tls = self
             .tls
-            .client(arguments.protocols(), early_data)
+            .client(&expected, arguments.protocols(), early_data)
             .ok_or(ConnectFailure::NobodyTrusted)?;
         let mut config = ClientConfig::new(Arc::new(tls));
         config.transport_config(transport).token_store(self.tokens.clone());
         let (slot, connection) = self
             .endpoint
-            .connect(now, config, remote, &name)
+            .connect(now, config, remote, &expected.server_name)
             .map_err(|error| match error {
                 ConnectError::InvalidServerName(_) => ConnectFailure::InvalidName,
                 _ => ConnectFailure::InvalidAddress,

@@ -9,8 +9,11 @@
 //! 24 payload, then zeros up to a multiple of 8
 //! ```
 
+use std::net::SocketAddr;
+
 use noq_proto::{ConnectionError, Dir, StreamId, TransportErrorCode, VarInt};
 
+use crate::address;
 use crate::handle::Handle;
 use crate::writer::Writer;
 
@@ -35,6 +38,10 @@ const STREAMS_AVAILABLE: u32 = 10;
 const DATAGRAM: u32 = 11;
 const DATAGRAMS_WRITABLE: u32 = 12;
 const PATHS_CHANGED: u32 = 13;
+/// The peer has told of an address to try, or taken one back.
+const CANDIDATES_CHANGED: u32 = 14;
+/// Payload: the address from which the peer sees our packets come, see `address`.
+const ADDRESS_OBSERVED: u32 = 15;
 
 #[derive(Copy, Clone)]
 pub enum EarlyData {
@@ -134,6 +141,14 @@ impl Events {
 
     pub fn paths_changed(&mut self, handle: Handle) {
         self.record(PATHS_CHANGED, handle, 0.0, &[]);
+    }
+
+    pub fn candidates_changed(&mut self, handle: Handle) {
+        self.record(CANDIDATES_CHANGED, handle, 0.0, &[]);
+    }
+
+    pub fn address_observed(&mut self, handle: Handle, address: SocketAddr) {
+        self.record(ADDRESS_OBSERVED, handle, 0.0, &address::encode(address));
     }
 
     fn record(&mut self, kind: u32, handle: Handle, number: f64, payload: &[u8]) {

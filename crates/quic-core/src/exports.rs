@@ -4,13 +4,17 @@
 //! of a connection through events, and may call before it has read them.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::time::Duration;
 
+use noq_proto::n0_nat_traversal as nat_traversal;
 use noq_proto::{
-    Dir, FinishError, PathId, PathStats, ReadError, SendDatagramError, Side, StreamId, VarInt,
-    WriteError,
+    ClosePathError, Dir, FinishError, FourTuple, PathError, PathId, PathStats, PathStatus,
+    ReadError, SendDatagramError, Side, StreamId, VarInt, WriteError,
 };
 use web_time::Instant;
 
+use crate::address::ADDRESS_LENGTH;
 use crate::config::KeepAlive;
 use crate::connection::Peer;
 use crate::core::{ConnectFailure, Core};
@@ -102,7 +106,7 @@ extern "C" fn endpoint_set_protocols(length: usize) {
     with_core(|core| core.set_protocols(arguments.protocols()));
 }
 
-/// Scratch: address, whom to reach (32 bytes of public key, or u16 length and a name), u8 whether to use early data, transport options, protocols.
+/// Scratch: address, whom to reach (see `Expected`), u8 whether to use early data, transport options, protocols.
 #[unsafe(no_mangle)]
 extern "C" fn endpoint_connect(now: f64, length: usize) -> f64 {
     let mut arguments = Reader::new(unsafe { scratch::written(length) });
@@ -259,9 +263,9 @@ extern "C" fn connection_stats(handle: f64) -> *const u8 {
     })
 }
 
-/// u32 count, u32 zero, then for each path u32 id, u32 whether it is in use, and the numbers round-trip time in
-/// milliseconds, MTU, bytes sent and received, packets lost; the address, and zeros up to 24 bytes. Null when the
-/// connection is gone.
+/// u32 count, u32 zero, then for each path u32 id, u32 flags (1 in use, 2 a backup, 4 a backup for the peer), and the
+/// numbers round-trip time in milliseconds, MTU, bytes sent and received, packets sent and lost; the address, and zeros
+/// up to 24 bytes. Null when the connection is gone.
 #[unsafe(no_mangle)]
 extern "C" fn connection_paths(handle: f64) -> *const u8 {
     with_peer(handle, std::ptr::null(), |peer| {
@@ -272,24 +276,147 @@ extern "C" fn connection_paths(handle: f64) -> *const u8 {
             .into_iter()
             .filter_map(|id| {
                 let remote = peer.quic.network_path(id).ok()?.remote();
-                Some((id, remote, peer.quic.path_stats(id)?))
+                let backup = peer.quic.path_status(id) == Ok(PathStatus::Backup);
+                let peers_backup = peer.quic.remote_path_status(id) == Some(PathStatus::Backup);
+                let flags = u32::from(id == active) | u32::from(backup) << 1 | u32::from(peers_backup) << 2;
+                Some((id, flags, remote, peer.quic.path_stats(id)?))
             })
             .collect();
         answer(|answer| {
             answer.u32(paths.len() as u32);
             answer.u32(0);
-            for (id, remote, stats) in &paths {
+            for (id, flags, remote, stats) in &paths {
                 answer.u32(path_number(*id));
-                answer.u32((*id == active).into());
+                answer.u32(*flags);
                 answer.number(milliseconds(stats));
                 answer.number(stats.current_mtu.into());
                 answer.number(stats.udp_tx.bytes as f64);
                 answer.number(stats.udp_rx.bytes as f64);
+                answer.number(stats.sent_packets as f64);
                 answer.number(stats.lost_packets as f64);
                 answer.address(*remote);
                 answer.align();
             }
         })
+    })
+}
+
+// Paths
+
+/// Scratch: the address. The number of the path that has been opened there, or was there before; `BLOCKED` when it is
+/// worth another try later, `NOT_FOUND` when there can be none.
+#[unsafe(no_mangle)]
+extern "C" fn path_open(now: f64, handle: f64, backup: u32) -> i32 {
+    let remote = FourTuple::from_remote(scratch_address());
+    with_peer(handle, NOT_FOUND, |peer| {
+        match peer.quic.open_path_ensure(remote, status(backup), Instant::from_host_ms(now)) {
+            Ok((id, _)) => path_number(id) as i32,
+            Err(PathError::MaxPathIdReached | PathError::RemoteCidsExhausted) => BLOCKED,
+            Err(_) => NOT_FOUND,
+        }
+    })
+}
+
+/// 0 means given up, `BLOCKED` that it is the last one.
+#[unsafe(no_mangle)]
+extern "C" fn path_close(now: f64, handle: f64, path: u32) -> i32 {
+    with_peer(handle, NOT_FOUND, |peer| {
+        match peer.quic.close_path(Instant::from_host_ms(now), path.into(), 0u32.into()) {
+            Ok(()) => 0,
+            Err(ClosePathError::LastOpenPath) => BLOCKED,
+            Err(_) => NOT_FOUND,
+        }
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn path_set_status(handle: f64, path: u32, backup: u32) {
+    with_peer(handle, (), |peer| {
+        let _ = peer.quic.set_path_status(path.into(), status(backup));
+    });
+}
+
+/// 0 is never.
+#[unsafe(no_mangle)]
+extern "C" fn path_set_idle_timeout(now: f64, handle: f64, path: u32, timeout_ms: f64) {
+    let timeout = (timeout_ms > 0.0).then(|| Duration::from_millis(timeout_ms as u64));
+    with_peer(handle, (), |peer| {
+        let _ = peer.quic.set_path_max_idle_timeout(Instant::from_host_ms(now), path.into(), timeout);
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn path_ping(handle: f64, path: u32) {
+    with_peer(handle, (), |peer| {
+        let _ = peer.quic.ping_path(path.into());
+    });
+}
+
+/// Scratch: u32 numbers of the paths that cannot work any more.
+#[unsafe(no_mangle)]
+extern "C" fn connection_network_changed(now: f64, handle: f64, count: usize) {
+    let mut arguments = Reader::new(unsafe { scratch::written(4 * count) });
+    let dead = (0..count).map(|_| arguments.u32().into()).collect();
+    with_peer(handle, (), |peer| peer.network_changed(Instant::from_host_ms(now), dead));
+}
+
+/// Scratch: an address of ours that the peer may try. 0 means taken, `BLOCKED` that there are too many, `NOT_FOUND` that
+/// the peer does not know how.
+#[unsafe(no_mangle)]
+extern "C" fn candidate_add(handle: f64) -> i32 {
+    let address = scratch_address();
+    with_peer(handle, NOT_FOUND, |peer| outcome(peer.quic.add_nat_traversal_address(address)))
+}
+
+/// Scratch: the address, which is not ours any more.
+#[unsafe(no_mangle)]
+extern "C" fn candidate_remove(handle: f64) {
+    let address = scratch_address();
+    with_peer(handle, (), |peer| {
+        let _ = peer.quic.remove_nat_traversal_address(address);
+    });
+}
+
+/// What the peer has told a client of its addresses: u32 count, then each. Null when there are none to be had.
+#[unsafe(no_mangle)]
+extern "C" fn candidates_of_peer(handle: f64) -> *const u8 {
+    with_peer(handle, std::ptr::null(), |peer| {
+        peer.quic.get_remote_nat_traversal_addresses().map_or(std::ptr::null(), answer_addresses)
+    })
+}
+
+/// Has both sides try each other's addresses. `BLOCKED`: there is nothing to try yet, `NOT_FOUND`: it cannot be done.
+#[unsafe(no_mangle)]
+extern "C" fn connection_punch(now: f64, handle: f64) -> i32 {
+    let now = Instant::from_host_ms(now);
+    with_peer(handle, NOT_FOUND, |peer| {
+        outcome(peer.quic.initiate_nat_traversal_round(now).map(|_| ()))
+    })
+}
+
+fn scratch_address() -> SocketAddr {
+    Reader::new(unsafe { scratch::written(ADDRESS_LENGTH) }).address()
+}
+
+fn status(backup: u32) -> PathStatus {
+    if backup != 0 { PathStatus::Backup } else { PathStatus::Available }
+}
+
+fn outcome(result: Result<(), nat_traversal::Error>) -> i32 {
+    use nat_traversal::Error;
+    match result {
+        Ok(()) => 0,
+        Err(Error::TooManyAddresses | Error::NotEnoughAddresses | Error::Multipath(_)) => BLOCKED,
+        Err(_) => NOT_FOUND,
+    }
+}
+
+fn answer_addresses(addresses: Vec<SocketAddr>) -> *const u8 {
+    answer(|answer| {
+        answer.u32(addresses.len() as u32);
+        for address in addresses {
+            answer.address(address);
+        }
     })
 }
 

@@ -36,10 +36,34 @@ struct Credentials {
     server_resolver: Arc<dyn ResolvesServerCert>,
     client_resolver: Arc<dyn ResolvesClientCert>,
     client_verifier: Arc<dyn ClientCertVerifier>,
-    /// Without one there is nobody to dial.
-    server_verifier: Option<Arc<dyn ServerCertVerifier>>,
+    /// Of peers that we dial.
+    key_verifier: Option<Arc<dyn ServerCertVerifier>>,
+    /// Of servers with certificates that we dial. Without either there is nobody to dial.
+    web_verifier: Option<Arc<dyn ServerCertVerifier>>,
     /// What can be replaced of them, for credentials of the web's kind.
     web: Option<Arc<web::Resolver>>,
+}
+
+/// Whom a client means to reach.
+pub struct Expected {
+    /// As rustls has it.
+    pub server_name: String,
+    /// Whether a certificate is to prove it, and not a key.
+    by_certificate: bool,
+}
+
+impl Expected {
+    /// u8 kind, and 32 bytes of public key, or u16 length and a name.
+    pub fn read(arguments: &mut Reader<'_>) -> Self {
+        let by_certificate = arguments.u8() != RAW_KEY;
+        let server_name = if by_certificate {
+            let length = arguments.u16();
+            String::from_utf8_lossy(arguments.bytes(length.into())).into_owned()
+        } else {
+            raw_key::server_name(&arguments.array())
+        };
+        Self { server_name, by_certificate }
+    }
 }
 
 impl Tls {
@@ -47,7 +71,7 @@ impl Tls {
     pub fn new(arguments: &mut Reader<'_>) -> Self {
         let provider = Arc::new(crypto_provider());
         let credentials = match arguments.u8() {
-            RAW_KEY => Credentials::raw_key(arguments),
+            RAW_KEY => Credentials::raw_key(arguments, &provider),
             _ => Credentials::web(arguments, &provider),
         };
         Self {
@@ -63,20 +87,6 @@ impl Tls {
         self.key_log = Some(Arc::new(HostKeyLog));
     }
 
-    pub fn has_raw_key(&self) -> bool {
-        self.credentials.web.is_none()
-    }
-
-    /// What the host calls the one it wants to reach, as rustls has it: a name.
-    pub fn read_server_name(&self, arguments: &mut Reader<'_>) -> String {
-        if self.has_raw_key() {
-            raw_key::server_name(&arguments.array())
-        } else {
-            let length = arguments.u16();
-            String::from_utf8_lossy(arguments.bytes(length.into())).into_owned()
-        }
-    }
-
     /// Shows another certificate from now on.
     pub fn replace_certificate(&mut self, arguments: &mut Reader<'_>) {
         if let Some(resolver) = &self.credentials.web {
@@ -85,15 +95,28 @@ impl Tls {
     }
 
     /// `None` when nobody is trusted.
-    pub fn client(&self, protocols: Vec<Vec<u8>>, early_data: bool) -> Option<QuicClientConfig> {
+    pub fn client(
+        &self,
+        expected: &Expected,
+        protocols: Vec<Vec<u8>>,
+        early_data: bool,
+    ) -> Option<QuicClientConfig> {
+        let Credentials { key_verifier, web_verifier, client_resolver, web, .. } = &self.credentials;
+        let verifier = if expected.by_certificate { web_verifier } else { key_verifier };
+        // A key means nothing to who has a certificate.
+        let resolver = if expected.by_certificate && web.is_none() {
+            Arc::new(web::Resolver::new(None)) as Arc<dyn ResolvesClientCert>
+        } else {
+            client_resolver.clone()
+        };
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&version::TLS13])
             .expect("the provider speaks TLS 1.3")
             .dangerous()
-            .with_custom_certificate_verifier(self.credentials.server_verifier.clone()?)
-            .with_client_cert_resolver(self.credentials.client_resolver.clone());
+            .with_custom_certificate_verifier(verifier.clone()?)
+            .with_client_cert_resolver(resolver);
         config.alpn_protocols = protocols;
-        config.enable_sni = !self.has_raw_key();
+        config.enable_sni = expected.by_certificate;
         config.enable_early_data = early_data;
         config.resumption = Resumption::store(self.client_sessions.clone());
         if let Some(key_log) = &self.key_log {
@@ -122,14 +145,15 @@ impl Tls {
 }
 
 impl Credentials {
-    /// The public key.
-    fn raw_key(arguments: &mut Reader<'_>) -> Self {
+    /// The public key, and whom to believe of servers with certificates.
+    fn raw_key(arguments: &mut Reader<'_>, provider: &Arc<CryptoProvider>) -> Self {
         let resolver = Arc::new(RawKeyResolver::new(&arguments.array()));
         Self {
             server_resolver: resolver.clone(),
             client_resolver: resolver,
             client_verifier: Arc::new(ClientKeyVerifier),
-            server_verifier: Some(Arc::new(ServerKeyVerifier)),
+            key_verifier: Some(Arc::new(ServerKeyVerifier)),
+            web_verifier: web::read_server_verifier(arguments, provider),
             web: None,
         }
     }
@@ -141,7 +165,8 @@ impl Credentials {
         Self {
             server_resolver: resolver.clone(),
             client_resolver: resolver.clone(),
-            server_verifier: web::read_server_verifier(arguments, provider),
+            key_verifier: None,
+            web_verifier: web::read_server_verifier(arguments, provider),
             client_verifier: web::read_client_verifier(arguments, provider),
             web: Some(resolver),
         }

@@ -42,6 +42,16 @@ export interface CoreFunctions {
   connection_export(handle: number, length: number, label: number, context: number): number;
   connection_stats(handle: number): number;
   connection_paths(handle: number): number;
+  connection_network_changed(now: number, handle: number, count: number): void;
+  connection_punch(now: number, handle: number): number;
+  candidate_add(handle: number): number;
+  candidate_remove(handle: number): void;
+  candidates_of_peer(handle: number): number;
+  path_open(now: number, handle: number, backup: number): number;
+  path_close(now: number, handle: number, path: number): number;
+  path_set_status(handle: number, path: number, backup: number): void;
+  path_set_idle_timeout(now: number, handle: number, path: number, timeoutMs: number): void;
+  path_ping(handle: number, path: number): void;
   datagram_max_size(handle: number): number;
   datagram_send(handle: number, length: number): number;
   stream_open(handle: number, unidirectional: number): number;

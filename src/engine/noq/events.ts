@@ -14,6 +14,8 @@ export const eventKind = {
   datagram: 11,
   datagramsWritable: 12,
   pathsChanged: 13,
+  candidatesChanged: 14,
+  addressObserved: 15,
 } as const;
 
 const headerLength = 24;

@@ -8,6 +8,7 @@ import {
   type EngineConnection,
   EngineError,
   type EngineStream,
+  type Multipath,
   type PathInfo,
   type ProvenIdentity,
   type Role,
@@ -17,6 +18,7 @@ import type { AddressBook } from "./address-book.ts";
 import { checkedCode } from "./code.ts";
 import { blocked, type Core, maxChunk, notFound } from "./core.ts";
 import { type EventBatch, eventKind } from "./events.ts";
+import { NoqMultipath } from "./noq-multipath.ts";
 import { closedError, NoqStream, type StreamOwner } from "./noq-stream.ts";
 
 /** What a connection needs of its endpoint. */
@@ -32,7 +34,10 @@ export interface ConnectionOwner {
 /** "closing": we have closed it, and the handler is still to be told. */
 type State = "handshaking" | "connected" | "closing" | "closed";
 
-const pathRecordLength = 72;
+const pathRecordLength = 80;
+/** Flags of a path. */
+const activeFlag = 1;
+const backupFlag = 2;
 
 export class NoqConnection implements EngineConnection, StreamOwner {
   handler: ConnectionHandler = unhandled;
@@ -44,6 +49,7 @@ export class NoqConnection implements EngineConnection, StreamOwner {
   readonly #credentials: Credentials["type"];
   readonly #streams = new Map<number, NoqStream>();
   readonly #awaitsStreams = { bidirectional: false, unidirectional: false };
+  readonly multipath: Multipath;
   #state: State = "handshaking";
   /** Set by `close`. */
   #cause: CloseCause | undefined;
@@ -63,6 +69,7 @@ export class NoqConnection implements EngineConnection, StreamOwner {
     this.core = owner.core;
     this.handle = handle;
     this.role = role;
+    this.multipath = new NoqMultipath(this, owner);
     this.#remote = remote ?? this.#activeRemote() ?? unknownAddress;
   }
 
@@ -170,15 +177,18 @@ export class NoqConnection implements EngineConnection, StreamOwner {
     const { view, bytes } = this.core;
     return Array.from({ length: view.getUint32(start, true) }, (_, index): PathInfo => {
       const at = start + 8 + index * pathRecordLength;
+      const flags = view.getUint32(at + 4, true);
       return {
         id: view.getUint32(at, true),
-        remote: this.#owner.addresses.decode(bytes, at + 48),
-        active: view.getUint32(at + 4, true) === 1,
+        remote: this.#owner.addresses.decode(bytes, at + 56),
+        active: (flags & activeFlag) !== 0,
+        status: (flags & backupFlag) !== 0 ? "backup" : "available",
         rttMs: view.getFloat64(at + 8, true),
         mtu: view.getFloat64(at + 16, true),
         bytesSent: view.getFloat64(at + 24, true),
         bytesReceived: view.getFloat64(at + 32, true),
-        packetsLost: view.getFloat64(at + 40, true),
+        packetsSent: view.getFloat64(at + 40, true),
+        packetsLost: view.getFloat64(at + 48, true),
       };
     });
   }
@@ -223,6 +233,12 @@ export class NoqConnection implements EngineConnection, StreamOwner {
         break;
       case eventKind.pathsChanged:
         this.handler.pathsChanged();
+        break;
+      case eventKind.candidatesChanged:
+        this.handler.candidatesChanged?.();
+        break;
+      case eventKind.addressObserved:
+        this.handler.addressObserved?.(this.#owner.addresses.decode(event.payload(), 0));
         break;
       case eventKind.connected:
         this.#onConnected(event);

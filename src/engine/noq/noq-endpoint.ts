@@ -90,7 +90,7 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
     this.#checkUsable("connect");
     const { remote, expected } = options;
     const { type } = this.#credentials;
-    if (expected.type !== type) {
+    if (expected.type !== type && expected.type !== "web") {
       throw new EngineError(
         "invalid-options",
         `cannot connect: the endpoint has ${type} credentials, and looks for ${expected.type} ones`,
@@ -103,7 +103,7 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
     if (handle < 0) {
       throw new EngineError("invalid-options", `cannot connect: ${whyNot(handle, options)}`);
     }
-    const connection = new NoqConnection(this, handle, "client", type, remote);
+    const connection = new NoqConnection(this, handle, "client", expected.type, remote);
     connection.handler = options.handler;
     this.#connections.set(handle, connection);
     this.schedule();

@@ -92,7 +92,8 @@ class Encoder {
 
   credentials(credentials: Credentials): this {
     if (credentials.type === "raw-key") {
-      return this.#append([0]).publicKey(credentials.publicKey);
+      const { publicKey, serverAuthorities = [] } = credentials;
+      return this.#append([0]).publicKey(publicKey).#list(serverAuthorities);
     }
     const { certificate, serverAuthorities = [], clientCertificates } = credentials;
     this.#append([1]).flag(certificate !== undefined);
@@ -124,13 +125,13 @@ class Encoder {
 
   expected(identity: ExpectedIdentity): this {
     if (identity.type === "raw-key") {
-      return this.publicKey(identity.publicKey);
+      return this.#append([0]).publicKey(identity.publicKey);
     }
     const name = new TextEncoder().encode(identity.serverName);
     if (name.length > maxServerName) {
       throw invalid("server name", `${name.length} bytes, at most ${maxServerName}`);
     }
-    return this.#append([name.length & 0xff, name.length >> 8]).#append(name);
+    return this.#append([1, name.length & 0xff, name.length >> 8]).#append(name);
   }
 
   publicKey(key: Uint8Array): this {
@@ -173,7 +174,8 @@ class Encoder {
       .#number("maxMtu", options.maxMtu, 0, maxMtu)
       .#number("loopbackMtu", options.loopbackMtu, 0, maxMtu)
       .#double(congestionControl)
-      .#double(options.multipath ? 1 : 0);
+      .#double(options.multipath ? 1 : 0)
+      .#double(options.observeAddress ? 1 : 0);
   }
 
   protocols(alpns: readonly string[]): this {

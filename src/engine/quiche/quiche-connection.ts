@@ -256,9 +256,22 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
     if (this.isClosed) {
       return [];
     }
-    const { rttMs, mtu, bytesSent, bytesReceived, packetsLost } = this.#currentStats();
-    const remote = this.remoteAddress;
-    return [{ id: 0, remote, active: true, rttMs, mtu, bytesSent, bytesReceived, packetsLost }];
+    const { rttMs, mtu, bytesSent, bytesReceived, datagramsSent, packetsLost } =
+      this.#currentStats();
+    return [
+      {
+        id: 0,
+        remote: this.remoteAddress,
+        active: true,
+        status: "available",
+        rttMs,
+        mtu,
+        bytesSent,
+        bytesReceived,
+        packetsSent: datagramsSent,
+        packetsLost,
+      },
+    ];
   }
 
   // For its streams.
