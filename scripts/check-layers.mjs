@@ -54,7 +54,7 @@ const shells = {
   "identity/ed25519.ts": ["node:crypto"],
   "identity/key-file.ts": ["node:crypto", "node:fs/promises", "node:path"],
   "identity/web-certificate.ts": ["node:crypto"],
-  "net/local-addresses.ts": ["node:os"],
+  "net/node-interfaces.ts": ["node:fs", "node:os"],
   "net/resolve-host.ts": ["node:dns/promises", "node:net"],
   "net/udp-socket.ts": ["node:dgram"],
   "rpc/compression-zstd.ts": ["node:util", "node:zlib"],

@@ -21,6 +21,7 @@ import { parseTarget, type Target } from "../identity/target.ts";
 import type { BindSocket } from "../net/datagram-socket.ts";
 import { dialableAddresses } from "../net/dialable-addresses.ts";
 import { reachableAddresses } from "../net/local-addresses.ts";
+import { nodeInterfaces } from "../net/node-interfaces.ts";
 import { BoundEngine } from "./bound-engine.ts";
 import { callEngine, endpointErrorOf } from "./call-engine.ts";
 import { Connection } from "./connection.ts";
@@ -184,7 +185,7 @@ export class Endpoint implements AsyncDisposable {
   addr(): EndpointAddr {
     return EndpointAddr.from({
       id: this.id,
-      addrs: reachableAddresses(this.#bound.localAddresses).map((address) => ({
+      addrs: reachableAddresses(this.#bound.localAddresses, nodeInterfaces()).map((address) => ({
         type: "ip",
         address,
       })),

@@ -11,6 +11,11 @@ export interface InterfaceAddress {
   readonly family: 4 | 6;
   /** Loopback. */
   readonly internal: boolean;
+  /**
+   * An IPv6 address that is temporary (RFC 8981) or deprecated (RFC 4862 §5.5.4), so not one to tell others of. Absent
+   * where the system does not say; Node.js tells on Linux alone.
+   */
+  readonly shortLived?: boolean;
 }
 
 export interface HttpRequest {
@@ -20,6 +25,8 @@ export interface HttpRequest {
   readonly signal: AbortSignal;
   /** A longer answer is an error. Bytes. */
   readonly maxBytes: number;
+  /** Authorities in place of the system's, certificates in DER. */
+  readonly authorities?: readonly Uint8Array[];
 }
 
 export interface HttpResponse {
