@@ -1,0 +1,13 @@
+import type { Network } from "./network.ts";
+import { nodeRequest } from "./node-http.ts";
+import { nodeInterfaces } from "./node-interfaces.ts";
+import { resolveHost } from "./resolve-host.ts";
+import { bindUdp } from "./udp-socket.ts";
+
+/** The network as Node.js gives it. Nothing in it keeps the process alive, but the system's resolver while it looks. */
+export const nodeNetwork: Omit<Network, "openMessageChannel"> = {
+  bindSocket: bindUdp,
+  interfaces: nodeInterfaces,
+  resolveHost,
+  request: nodeRequest,
+};
