@@ -17,7 +17,7 @@ const layers = [
   { folder: "base", uses: [] },
   { folder: "identity", uses: ["base"], packages: ["@noble/ed25519"] },
   { folder: "discovery", uses: ["base", "identity"] },
-  { folder: "relay", uses: ["base", "identity"] },
+  { folder: "relay", uses: ["base", "identity"], packages: ["@noble/hashes", "ws"] },
   { folder: "net", uses: ["base", "identity", "relay"] },
   { folder: "engine", uses: ["base", "identity"], usesTypes: ["net"] },
   { folder: "engine/noq", uses: ["base", "identity", "engine"], usesTypes: ["net"] },
@@ -34,7 +34,7 @@ const layers = [
     packages: ["@bufbuild/protobuf", "@connectrpc/connect", "@connectrpc/connect-node"],
   },
   // The simulated world: for tests of any layer, and for users by an entry point.
-  { folder: "testing", uses: ["base", "identity", "net", "engine", "endpoint"] },
+  { folder: "testing", uses: ["base", "identity", "relay", "net", "engine", "endpoint"] },
   { folder: "", name: "an entry point", uses: "everything" },
 ];
 
@@ -58,6 +58,7 @@ const shells = {
   "net/node-interfaces.ts": ["node:fs", "node:os"],
   "net/resolve-host.ts": ["node:dns/promises", "node:net"],
   "net/udp-socket.ts": ["node:dgram"],
+  "relay/node-message-channel.ts": ["node:crypto", "node:dns", "node:net", "node:tls"],
   "rpc/compression-zstd.ts": ["node:util", "node:zlib"],
 };
 
