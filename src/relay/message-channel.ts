@@ -1,11 +1,17 @@
 /** A WebSocket as the relay protocol uses it: binary messages, in order, until one side is gone. */
 export interface MessageChannel {
-  /** Copies `message`. Never throws: on a channel that is over it does nothing. */
+  /** Takes `message` over: it must not change any more. Never throws: on a channel that is over it does nothing. */
   send(message: Uint8Array): void;
   /** Bytes that `send` took and the network has not. */
   readonly bufferedBytes: number;
-  /** Idempotent. `closed` is called, also here. */
-  close(): void;
+  /** Reads nothing from the other side until `resume`, so that it has to wait; a few messages may still arrive. */
+  pause(): void;
+  resume(): void;
+  /**
+   * Idempotent. What was sent before still goes out where the other side reads it; `options.now` gives that up. `closed`
+   * is called, also here.
+   */
+  close(options?: { readonly now?: boolean }): void;
 }
 
 /** `opened` at most once and first, `closed` exactly once and last. Never called within a call into the channel. */
@@ -32,7 +38,10 @@ export interface MessageChannelOptions {
   readonly maxMessageBytes: number;
 }
 
-/** Connects to `url` (ws: or wss:). What goes wrong reaches `closed`. */
+/**
+ * Connects to `url` (ws: or wss:). What goes wrong reaches `closed`. A host with a dot at its end is looked up as it
+ * stands, and loses the dot for TLS and in the Host header.
+ */
 export type OpenMessageChannel = (
   url: URL,
   options: MessageChannelOptions,
