@@ -1,0 +1,148 @@
+import { X509Certificate } from "node:crypto";
+import { lookup } from "node:dns";
+import { isIP, type LookupFunction } from "node:net";
+import type { ConnectionOptions } from "node:tls";
+import { type ClientOptions, WebSocket } from "ws";
+import type {
+  MessageChannel,
+  MessageChannelHandler,
+  MessageChannelOptions,
+  OpenMessageChannel,
+} from "./message-channel.ts";
+
+/** How long the end of a WebSocket may take that is closed in good order. */
+const closeTimeoutMs = 2_000;
+
+/**
+ * Opens WebSockets with the `ws` package: Node.js 20 has none, and the one of later versions tells neither what is buffered
+ * nor lets a program choose authorities. The sockets do not keep the process alive.
+ */
+export const openNodeMessageChannel: OpenMessageChannel = (url, options, handler) => {
+  try {
+    const channel = new NodeMessageChannel(connect(url, options), handler);
+    return channel;
+  } catch (error) {
+    // What cannot even be tried: an authority that is no certificate, a token that no header can hold.
+    setImmediate(() => handler.closed(error instanceof Error ? error : new Error(String(error))));
+    return closedChannel;
+  }
+};
+
+/** A WebSocket of the `ws` package, of either side. */
+export class NodeMessageChannel implements MessageChannel {
+  readonly #socket: WebSocket;
+  #handler: MessageChannelHandler;
+  #buffered = 0;
+  #error: Error | undefined;
+  #over = false;
+
+  /** Owns `socket` from now on. Where it is open already, `opened` is not called. */
+  constructor(socket: WebSocket, handler: MessageChannelHandler) {
+    this.#socket = socket;
+    this.#handler = handler;
+    socket.binaryType = "nodebuffer";
+    socket.on("open", () => this.#handler.opened(socket.protocol));
+    socket.on("message", (data: Buffer, isBinary) => {
+      if (isBinary && !this.#over) {
+        this.#handler.message(new Uint8Array(data.buffer, data.byteOffset, data.length));
+      }
+    });
+    socket.on("error", (error) => {
+      this.#error ??= error;
+    });
+    socket.on("close", (code, reason) => {
+      const text = reason.length > 0 ? ` ${JSON.stringify(reason.toString())}` : "";
+      const told = code === noCloseFrame ? undefined : new Error(`closed with code ${code}${text}`);
+      this.#handler.closed(this.#over ? undefined : (this.#error ?? told));
+      this.#over = true;
+    });
+  }
+
+  get bufferedBytes(): number {
+    return this.#buffered;
+  }
+
+  send(message: Uint8Array): void {
+    if (this.#over || this.#socket.readyState !== WebSocket.OPEN) {
+      return;
+    }
+    this.#buffered += message.length;
+    this.#socket.send(message, () => {
+      this.#buffered -= message.length;
+      if (this.#buffered === 0 && !this.#over) {
+        this.#handler.drained();
+      }
+    });
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  close(options?: { readonly now?: boolean }): void {
+    this.#over = true;
+    if (options?.now === true) {
+      this.#socket.terminate();
+    } else {
+      // A socket that reads nothing would not see the other side's answer.
+      this.#socket.resume();
+      this.#socket.close();
+      setTimeout(() => this.#socket.terminate(), closeTimeoutMs).unref();
+    }
+  }
+}
+
+function connect(url: URL, options: MessageChannelOptions): WebSocket {
+  const { subprotocols, headers, authorities, timeoutMs, maxMessageBytes } = options;
+  const hostname = withoutLastDot(url.hostname);
+  const socketOptions: ClientOptions & ConnectionOptions & { lookup: LookupFunction } = {
+    headers: { ...headers, host: url.port === "" ? hostname : `${hostname}:${url.port}` },
+    handshakeTimeout: timeoutMs,
+    maxPayload: maxMessageBytes,
+    perMessageDeflate: false,
+    followRedirects: false,
+    servername: isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? hostname : "",
+    ...(authorities === undefined ? {} : { ca: authorities.map(toPem) }),
+    finishRequest: (request) => {
+      request.on("socket", (socket) => socket.unref());
+      request.end();
+    },
+    lookup: lookupWithDot,
+  };
+  return new WebSocket(url, [...subprotocols], socketOptions);
+}
+
+/** Looks a host up as it stands, and without the dot at its end where only files of this machine know it. */
+const lookupWithDot: LookupFunction = (hostname, options, callback) => {
+  lookup(hostname, options, (error, address, family) => {
+    if (error?.code === "ENOTFOUND" && hostname.endsWith(".")) {
+      lookup(withoutLastDot(hostname), options, callback);
+    } else {
+      callback(error, address, family);
+    }
+  });
+};
+
+/** Relay URLs have a dot at the end of the host, which certificates and HTTP servers do not know. */
+function withoutLastDot(hostname: string): string {
+  return hostname.endsWith(".") ? hostname.slice(0, -1) : hostname;
+}
+
+function toPem(certificate: Uint8Array): string {
+  return new X509Certificate(certificate).toString();
+}
+
+/** What `ws` says where the connection ended without one (RFC 6455 §7.1.5). */
+const noCloseFrame = 1_006;
+
+const closedChannel: MessageChannel = {
+  bufferedBytes: 0,
+  send: () => {},
+  pause: () => {},
+  resume: () => {},
+  close: () => {},
+};
