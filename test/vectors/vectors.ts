@@ -79,9 +79,130 @@ export interface TicketVectors {
   }[];
 }
 
+/** Fields of upstream's view of a record; `error` in their place where it refuses the record. */
+export interface EndpointInfoVector {
+  readonly id: string;
+  readonly addrs: readonly TicketAddrVector[];
+  readonly user_data: string | null;
+}
+
+export interface PkarrVectors {
+  readonly valid: readonly {
+    readonly name: string;
+    readonly secret_hex: string;
+    readonly public_z32: string;
+    readonly timestamp_us: string;
+    readonly ttl: number;
+    readonly txt: readonly string[];
+    readonly packet_hex: string;
+    readonly endpoint_info: EndpointInfoVector;
+    readonly signable_hex?: string;
+  }[];
+  readonly other: readonly {
+    readonly name: string;
+    readonly timestamp_us: string;
+    readonly packet_hex: string;
+    readonly endpoint_info: EndpointInfoVector | { readonly error: string };
+  }[];
+  readonly malformed: readonly {
+    readonly name: string;
+    readonly packet: BytesVector;
+  }[];
+  readonly order: readonly {
+    readonly name: string;
+    readonly first_hex: string;
+    readonly second_hex: string;
+    readonly first_more_recent: boolean;
+    readonly second_more_recent: boolean;
+  }[];
+}
+
+/** Hex, or many bytes of which most are the same. */
+export type BytesVector =
+  | string
+  | {
+      readonly prefix?: string;
+      readonly fill: string;
+      readonly fill_len?: number;
+      readonly len?: number;
+    };
+
+export interface PkarrHttpVectors {
+  readonly steps: readonly {
+    readonly name: string;
+    readonly method: string;
+    readonly path: string;
+    readonly body_hex?: string;
+    readonly body?: BytesVector;
+    readonly response: {
+      readonly status: number;
+      readonly content_type?: string;
+      readonly body?: string;
+      readonly body_hex?: string;
+    };
+  }[];
+}
+
+export interface DnsTxtVectors {
+  readonly encode: readonly (EndpointInfoVector & {
+    readonly name: string;
+    readonly txt_name: string;
+    readonly strings: readonly string[];
+    readonly read_back?: EndpointInfoVector;
+  })[];
+  readonly decode: readonly {
+    readonly name: string;
+    readonly txt_name: string;
+    readonly strings: readonly string[];
+    readonly decoded?: EndpointInfoVector;
+    readonly error?: string;
+  }[];
+}
+
+export interface MdnsVectors {
+  readonly service: string;
+  readonly query_hex: string;
+  readonly response: readonly {
+    readonly id: string;
+    readonly instance: string;
+    readonly targets: readonly string[];
+    readonly response_hex: string;
+    readonly ttl: number;
+    readonly decoded: EndpointInfoVector;
+  }[];
+}
+
 export const idVectors: IdVectors = read("ids.json");
 export const addrVectors: AddrVectors = read("addrs.json");
 export const ticketVectors: TicketVectors = read("tickets.json");
+export const pkarrVectors: PkarrVectors = read("pkarr.json");
+export const pkarrHttpVectors: PkarrHttpVectors = read("pkarr_http.json");
+export const dnsTxtVectors: DnsTxtVectors = read("dns_txt.json");
+export const mdnsVectors: MdnsVectors = read("mdns.json");
+
+export function bytesOf(vector: BytesVector): Uint8Array {
+  if (typeof vector === "string") {
+    return new Uint8Array(Buffer.from(vector, "hex"));
+  }
+  const { prefix = "", fill, fill_len, len } = vector;
+  return new Uint8Array(Buffer.from(prefix + fill.repeat(fill_len ?? len ?? 0), "hex"));
+}
+
+/** The addresses of a vector in the form of `formatTransportAddr`. */
+export function addrTexts(addrs: readonly TicketAddrVector[]): string[] {
+  return addrs.map(addrText);
+}
+
+function addrText(addr: TicketAddrVector): string {
+  switch (addr.type) {
+    case "relay":
+      return `relay:${addr.url}`;
+    case "ip":
+      return `ip:${addr.addr.replace(/%[^\]]*/, "")}`;
+    case "custom":
+      return `custom:${BigInt(addr.id).toString(16)}_${addr.data_hex}`;
+  }
+}
 
 function read<T>(name: string): T {
   return JSON.parse(readFileSync(new URL(name, import.meta.url), "utf8")) as T;
