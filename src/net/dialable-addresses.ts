@@ -20,7 +20,8 @@ export function dialableAddresses(addresses: readonly SocketAddress[]): SocketAd
   return [...dialable.values()];
 }
 
-function unmapped(address: SocketAddress): SocketAddress {
+/** An IPv4 address in IPv6 clothes as what it is, any other as it came. */
+export function unmapped(address: SocketAddress): SocketAddress {
   if (address.family === 4) {
     return address;
   }

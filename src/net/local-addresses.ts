@@ -2,6 +2,23 @@ import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
 import type { InterfaceAddress } from "./network.ts";
 
 /**
+ * All addresses of sockets bound to `bound`, on a host with these `interfaces`: an unspecified host stands for the
+ * addresses of all interfaces.
+ */
+export function socketAddresses(
+  bound: readonly SocketAddress[],
+  interfaces: readonly InterfaceAddress[],
+): SocketAddress[] {
+  return bound.flatMap((address) =>
+    address.host === "0.0.0.0" || address.host === "::"
+      ? interfaces
+          .filter((entry) => entry.family === address.family)
+          .map((entry) => socketAddress(entry.host, address.port))
+      : [address],
+  );
+}
+
+/**
  * Where peers may reach sockets bound to `bound`, on a host with these `interfaces`: an unspecified host stands for the
  * addresses of all interfaces, without loopback as long as there is another. Left out are link-local ones, which mean
  * nothing elsewhere, and short-lived IPv6 ones where the interface has another.
@@ -15,14 +32,7 @@ export function reachableAddresses(
   const lasting = external.filter(
     (entry) => entry.shortLived !== true || !external.some((other) => isLastingTwin(other, entry)),
   );
-  const offered = lasting.length > 0 ? lasting : usable;
-  return bound.flatMap((address) =>
-    address.host === "0.0.0.0" || address.host === "::"
-      ? offered
-          .filter((entry) => entry.family === address.family)
-          .map((entry) => socketAddress(entry.host, address.port))
-      : [address],
-  );
+  return socketAddresses(bound, lasting.length > 0 ? lasting : usable);
 }
 
 function isLastingTwin(other: InterfaceAddress, entry: InterfaceAddress): boolean {
