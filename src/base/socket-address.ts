@@ -42,6 +42,11 @@ export function formatSocketAddress(address: SocketAddress): string {
     : `[${address.host}]:${address.port}`;
 }
 
+/** Whether both name the same socket. */
+export function isSameSocketAddress(one: SocketAddress, other: SocketAddress): boolean {
+  return one.port === other.port && one.host === other.host;
+}
+
 /** The 4 or 16 bytes of a textual IP address. Throws TypeError for anything else. */
 export function hostToBytes(host: string): Uint8Array {
   const bytes = host.includes(":") ? parseIpv6(host) : parseIpv4(host);

@@ -1,5 +1,9 @@
 import type { Platform } from "../base/platform.ts";
-import { formatSocketAddress, type SocketAddress } from "../base/socket-address.ts";
+import {
+  formatSocketAddress,
+  isSameSocketAddress,
+  type SocketAddress,
+} from "../base/socket-address.ts";
 import { candidateAddresses, type OwnAddress } from "./candidate-addresses.ts";
 import { unmapped } from "./dialable-addresses.ts";
 import type { InterfaceChange } from "./interface-watch.ts";
@@ -136,7 +140,7 @@ export class OwnAddresses {
     const key = formatSocketAddress(plain.observer);
     const heardAt = this.#platform.now();
     const known = this.#observers.get(key);
-    if (known !== undefined && isSame(known.observation.address, plain.address)) {
+    if (known !== undefined && isSameSocketAddress(known.observation.address, plain.address)) {
       this.#observers.set(key, { ...known, heardAt });
       return;
     }
@@ -209,10 +213,6 @@ export class OwnAddresses {
       this.#options.changed(this.#current);
     }
   }
-}
-
-function isSame(one: SocketAddress, other: SocketAddress): boolean {
-  return one.port === other.port && one.host === other.host;
 }
 
 function isSameSet(before: readonly OwnAddress[], after: readonly OwnAddress[]): boolean {
