@@ -18,7 +18,7 @@ const layers = [
   { folder: "identity", uses: ["base"], packages: ["@noble/ed25519"] },
   { folder: "discovery", uses: ["base", "identity"] },
   { folder: "relay", uses: ["base", "identity"], packages: ["@noble/hashes", "ws"] },
-  { folder: "net", uses: ["base", "identity", "relay"] },
+  { folder: "net", uses: ["base", "identity", "discovery", "relay"] },
   { folder: "engine", uses: ["base", "identity"], usesTypes: ["net"] },
   { folder: "engine/noq", uses: ["base", "identity", "engine"], usesTypes: ["net"] },
   { folder: "engine/quiche", uses: ["base", "engine"], packages: ["@matrixai/quic"] },

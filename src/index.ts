@@ -54,6 +54,7 @@ export { SecretKey } from "./identity/secret-key.ts";
 export type { Target } from "./identity/target.ts";
 export { parseTarget } from "./identity/target.ts";
 export type { IpAddr, RelayAddr, TransportAddr } from "./identity/transport-addr.ts";
+export { formatTransportAddr } from "./identity/transport-addr.ts";
 export { verify } from "./identity/verify.ts";
 
 // Protocols of one's own: connections and streams.

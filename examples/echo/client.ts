@@ -1,7 +1,7 @@
 // Calls EchoService on a peer.
 
 import { parseArgs } from "node:util";
-import { type Connection, Endpoint } from "connect-quic";
+import { type Connection, Endpoint, formatTransportAddr } from "connect-quic";
 import { createEchoClient } from "../../gen/echo/v1/echo_quic.ts";
 import { clientStream, conversation, ping, serverStream, unary } from "./calls.ts";
 import {
@@ -90,10 +90,12 @@ function describe(connection: Connection): void {
   printRow("called", connection.remoteId.toString());
   printRow("protocol", connection.alpn);
   for (const path of connection.paths()) {
-    const { host, port } = path.remote;
     const use = path.active ? "" : ", not in use";
     const packets = `packets up to ${path.mtu} bytes, ${path.packetsLost} lost`;
-    printRow("path", `${host} port ${port}, round trip ${formatMs(path.rttMs)}, ${packets}${use}`);
+    printRow(
+      "path",
+      `${formatTransportAddr(path.remote)}, round trip ${formatMs(path.rttMs)}, ${packets}${use}`,
+    );
   }
   const sent = `${formatBytes(stats.bytesSent)} in ${stats.datagramsSent} packets`;
   const received = `${formatBytes(stats.bytesReceived)} in ${stats.datagramsReceived}`;

@@ -14,7 +14,7 @@ import type {
 } from "../engine/engine.ts";
 import { noq } from "../engine/noq/noq.ts";
 import type { BindSocket, DatagramSocket } from "../net/datagram-socket.ts";
-import { MixedAddresses } from "../net/mixed-addresses.ts";
+import { SpreadAddresses } from "../net/spread-addresses.ts";
 import { bindUdp } from "../net/udp-socket.ts";
 import { callEngine, endpointErrorOf } from "./call-engine.ts";
 import { EndpointError } from "./endpoint-error.ts";
@@ -53,7 +53,7 @@ export class BoundEngine {
   readonly hold: ProcessHold;
   readonly #platform: Platform;
   readonly #socket: DatagramSocket;
-  readonly #mixed: MixedAddresses;
+  readonly #spread: SpreadAddresses;
   #destroyed = false;
 
   /**
@@ -107,7 +107,7 @@ export class BoundEngine {
     const { bind: _bind, bindSocket: _bindSocket, engine = noq, ...engineOptions } = options;
     this.#platform = options.platform;
     this.#socket = socket;
-    this.#mixed = new MixedAddresses((into) => this.#platform.randomFill(into));
+    this.#spread = new SpreadAddresses((into) => this.#platform.randomFill(into));
     this.hold = new ProcessHold((ref) => socket.setRef(ref));
     this.engine = callEngine(() =>
       engine.createEndpoint({
@@ -132,8 +132,8 @@ export class BoundEngine {
     addresses: readonly [SocketAddress, ...SocketAddress[]],
     options: Omit<EngineConnectOptions, "remote">,
   ): { readonly connection: EngineConnection; over(): void } {
-    const remote = addresses.length === 1 ? addresses[0] : this.#mixed.add(addresses);
-    const over = (): void => this.#mixed.remove(remote);
+    const remote = addresses.length === 1 ? addresses[0] : this.#spread.add(addresses);
+    const over = (): void => this.#spread.remove(remote);
     try {
       return { connection: callEngine(() => this.engine.connect({ ...options, remote })), over };
     } catch (error) {
@@ -173,7 +173,7 @@ export class BoundEngine {
   }
 
   #transmit(to: SocketAddress, bytes: Uint8Array, segmentSize: number): void {
-    const members = this.#mixed.resolve(to);
+    const members = this.#spread.membersOf(to);
     if (members === undefined) {
       this.#socket.send(to, bytes, segmentSize);
       return;

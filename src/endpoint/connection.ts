@@ -2,27 +2,28 @@ import { AsyncQueue } from "../base/async-queue.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
 import type { Platform } from "../base/platform.ts";
 import { Signal } from "../base/signal.ts";
-import type { SocketAddress } from "../base/socket-address.ts";
 import type {
   CloseCause,
   ConnectionHandler,
   ConnectionStats,
   EngineConnection,
   EngineStream,
-  PathInfo,
   Role,
   StreamDirection,
   StreamHandler,
   TransportOptions,
 } from "../engine/engine.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
+import type { TransportAddr } from "../identity/transport-addr.ts";
 import { callEngine } from "./call-engine.ts";
 import { DatagramQueue } from "./datagram-queue.ts";
 import { closeCode, connectionLost, EndpointError } from "./endpoint-error.ts";
 import { HandedOverConnection } from "./handed-over-connection.ts";
+import type { AttachedPaths } from "./peer-network.ts";
 import { PendingStream } from "./pending-stream.ts";
 import type { ProcessHold } from "./process-hold.ts";
 import { ReceiveStream } from "./receive-stream.ts";
+import { type ConnectionPath, connectionPathsOf } from "./remote-info.ts";
 import { SendStream } from "./send-stream.ts";
 
 /** Both halves of a bidirectional stream. */
@@ -75,6 +76,7 @@ export class Connection implements AsyncDisposable {
   readonly #streamsAvailable = new Signal();
   readonly #datagrams: DatagramQueue;
   readonly #datagramsWritable = new Signal();
+  readonly #paths: AttachedPaths;
   readonly #pathListeners = new Set<() => void>();
   /** Streams that may hold data which the peer has not acknowledged. */
   readonly #sending = new Set<SendStream>();
@@ -103,7 +105,9 @@ export class Connection implements AsyncDisposable {
       this.#datagramsWritable.notify();
       this.#successor?.handler.datagramsWritable();
     },
+    candidatesChanged: () => this.#paths.candidatesChanged(),
     pathsChanged: () => {
+      this.#paths.changed();
       for (const listener of this.#pathListeners) {
         listener();
       }
@@ -128,6 +132,7 @@ export class Connection implements AsyncDisposable {
       readonly platform: Platform;
       readonly hold: ProcessHold;
       readonly datagramReceiveBuffer: number;
+      readonly paths: AttachedPaths;
     },
   ) {
     this.#engine = engine;
@@ -136,14 +141,15 @@ export class Connection implements AsyncDisposable {
     this.role = engine.role;
     this.#platform = context.platform;
     this.#hold = context.hold;
+    this.#paths = context.paths;
     this.#datagrams = new DatagramQueue(context.datagramReceiveBuffer);
     this.closed = this.#closed.promise;
     engine.handler = this.#handler;
   }
 
-  /** Where the peer's packets come from now. */
-  get remoteAddress(): SocketAddress {
-    return this.#engine.remoteAddress;
+  /** Where the peer's packets come from now: an IP address, or a relay. */
+  get remoteAddress(): TransportAddr {
+    return this.#paths.transportAddrOf(this.#engine.remoteAddress);
   }
 
   /** How the connection ended; undefined while it lives. */
@@ -225,9 +231,9 @@ export class Connection implements AsyncDisposable {
     return this.#engine.stats();
   }
 
-  /** The network paths to the peer. */
-  paths(): PathInfo[] {
-    return this.#engine.paths();
+  /** The network paths to the peer. One of them carries data; see {@link onPathsChanged} for when that is another. */
+  paths(): ConnectionPath[] {
+    return connectionPathsOf(this.#engine, this.#paths.transportAddrOf);
   }
 
   /** Calls `listener` when a path comes, goes, or takes over. Returns the function that ends that. */
@@ -359,6 +365,7 @@ export class Connection implements AsyncDisposable {
 
   #ended(cause: CloseCause): void {
     this.#cause = cause;
+    this.#paths.closed();
     this.#incoming.bidirectional.end();
     this.#incoming.unidirectional.end();
     this.#datagrams.end();

@@ -16,6 +16,7 @@ export class Dial<T> {
   readonly #errorOf: (cause: CloseCause) => EndpointError;
   readonly #outcome: Deferred<T> = deferred();
   #engine: EngineConnection | undefined;
+  #state: "dialing" | "connected" | "given-up" = "dialing";
 
   /** `errorOf` says what the caller gets for an end without a connection. */
   constructor(platform: Platform, errorOf: (cause: CloseCause) => EndpointError) {
@@ -23,17 +24,25 @@ export class Dial<T> {
     this.#errorOf = errorOf;
   }
 
-  /** The connection that `engine` becomes. Gives it up when `limits` say so. */
-  async run(engine: EngineConnection, limits: DialLimits): Promise<T> {
+  /** The connection that `begin` makes. Gives up when `limits` say so: the signal that `begin` gets tells it. */
+  async run(
+    begin: (ended: AbortSignal) => Promise<EngineConnection>,
+    limits: DialLimits,
+  ): Promise<T> {
     const { signal, timeoutMs } = limits;
-    this.#engine = engine;
+    const ended = new AbortController();
     const timer = this.#platform.setTimer(timeoutMs, () =>
       this.end({ type: "timeout", handshaking: true }),
     );
     const stopListening = onAbort(signal, () => this.giveUp(signal?.reason));
+    begin(ended.signal).then(
+      (engine) => this.#begun(engine),
+      (error: unknown) => this.giveUp(error),
+    );
     try {
       return await this.#outcome.promise;
     } finally {
+      ended.abort();
       this.#platform.clearTimer(timer);
       stopListening();
     }
@@ -42,6 +51,7 @@ export class Dial<T> {
   connected(connection: T): void {
     // From here on it belongs to the connection, and giving up comes too late.
     this.#engine = undefined;
+    this.#state = "connected";
     this.#outcome.resolve(connection);
   }
 
@@ -50,7 +60,18 @@ export class Dial<T> {
   }
 
   giveUp(error: unknown): void {
-    this.#outcome.reject(error);
-    this.#engine?.close(closeCode.none, "");
+    if (this.#state === "dialing") {
+      this.#state = "given-up";
+      this.#outcome.reject(error);
+      this.#engine?.close(closeCode.none, "");
+    }
+  }
+
+  #begun(engine: EngineConnection): void {
+    if (this.#state === "dialing") {
+      this.#engine = engine;
+    } else if (this.#state === "given-up") {
+      engine.close(closeCode.none, "");
+    }
   }
 }

@@ -342,7 +342,7 @@ test("a peer whose handshake ends while the endpoint closes is sent away, and ne
   send.finish().catch(() => {});
 
   const { bindSocket, release } = stalled();
-  const slow = await bind({ bindSocket });
+  const slow = await bind({ network: { bindSocket } });
   const slowDial = slow.connect(server.ticket(), alpn);
   while (server.stats().handshakes === 0) {
     await new Promise(setImmediate);

@@ -1,7 +1,7 @@
 import type { CloseCause, Credentials } from "../engine/engine.ts";
 
 export type EndpointErrorCode =
-  /** The target names no address that can be dialed. An id alone is not enough yet. */
+  /** The target names no address that can be dialed, and discovery, if there is any, has found none. */
   | "no-address"
   /** Nobody answered within the dial timeout. */
   | "dial-timeout"

@@ -53,7 +53,7 @@ test("two endpoints connect by ticket and know each other's key, protocol and ro
   assert.equal(accepted.remoteId.toString(), client.id.toString());
   assert.deepEqual([dialed.alpn, accepted.alpn], [alpn, alpn]);
   assert.deepEqual([dialed.role, accepted.role], ["client", "server"]);
-  assert.deepEqual(dialed.remoteAddress, server.boundAddresses[0]);
+  assert.deepEqual(dialed.remoteAddress, { type: "ip", address: server.boundAddresses[0] });
   assert.equal(dialed.paths().filter((path) => path.active).length, 1);
   assert.ok(dialed.stats().bytesSent > 0);
 });
@@ -315,7 +315,8 @@ test("an id without addresses cannot be dialed, and a malformed ticket is refuse
   await using client = await bind();
   await assert.rejects(client.connect(SecretKey.generate().publicKey, alpn), {
     code: "no-address",
-    message: /no address of it is known; an id alone is not enough yet, dial a ticket/,
+    message:
+      /an id alone does not say where it is: dial a ticket, or bind the endpoint with discovery/,
   });
   await assert.rejects(client.connect("endpointnonsense", alpn), { name: "IdentityError" });
 });
@@ -341,7 +342,7 @@ test("of several addresses the one that answers is used", async () => {
   void send.finish();
   const receive = await accepted?.acceptUni();
   assert.equal(Buffer.from((await receive?.readToEnd(100)) ?? []).toString(), "found you");
-  assert.deepEqual(dialed.remoteAddress, live);
+  assert.deepEqual(dialed.remoteAddress, { type: "ip", address: live });
   silent.close();
 });
 

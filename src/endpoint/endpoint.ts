@@ -2,7 +2,8 @@ import { AsyncQueue } from "../base/async-queue.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
 import { nodePlatform } from "../base/node-platform.ts";
 import type { Platform } from "../base/platform.ts";
-import { formatSocketAddress, type SocketAddress } from "../base/socket-address.ts";
+import type { SocketAddress } from "../base/socket-address.ts";
+import type { DiscoverySource } from "../discovery/discovery.ts";
 import {
   type CloseCause,
   defaultTransportOptions,
@@ -13,21 +14,24 @@ import {
   type ProvenIdentity,
   type TransportOptions,
 } from "../engine/engine.ts";
-import { EndpointAddr } from "../identity/endpoint-addr.ts";
+import type { EndpointAddr } from "../identity/endpoint-addr.ts";
 import { EndpointId } from "../identity/endpoint-id.ts";
 import { EndpointTicket } from "../identity/endpoint-ticket.ts";
+import { parseRelayUrl, type RelayUrl } from "../identity/relay-url.ts";
 import { SecretKey } from "../identity/secret-key.ts";
 import { parseTarget, type Target } from "../identity/target.ts";
-import type { BindSocket } from "../net/datagram-socket.ts";
-import { dialableAddresses } from "../net/dialable-addresses.ts";
-import { reachableAddresses } from "../net/local-addresses.ts";
-import { nodeInterfaces } from "../net/node-interfaces.ts";
+import type { TransportAddr } from "../identity/transport-addr.ts";
+import type { Network } from "../net/network.ts";
+import { nodeNetwork } from "../net/node-network.ts";
+import type { RelayAccess } from "../net/relay-connections.ts";
 import { BoundEngine } from "./bound-engine.ts";
 import { callEngine, endpointErrorOf } from "./call-engine.ts";
 import { Connection } from "./connection.ts";
 import { Dial } from "./dial.ts";
 import { closeCode, dialFailed, EndpointError } from "./endpoint-error.ts";
+import { type PeerDial, PeerNetwork } from "./peer-network.ts";
 import type { ProtocolHandler } from "./protocol-handler.ts";
+import type { RemoteInfo } from "./remote-info.ts";
 import { untilConnected } from "./until-connected.ts";
 
 /** Who wants to connect. */
@@ -35,7 +39,14 @@ export interface IncomingPeer {
   /** Proven by the handshake. */
   readonly id: EndpointId;
   readonly alpn: string;
-  readonly remoteAddress: SocketAddress;
+  /** Where it comes from: an IP address, or a relay. */
+  readonly remoteAddress: TransportAddr;
+}
+
+/** A relay server, and what it takes to use it. */
+export interface RelayOptions extends RelayAccess {
+  /** `https://relay.example./`. */
+  readonly url: string;
 }
 
 /**
@@ -55,6 +66,16 @@ export interface EndpointOptions {
    * Default `["0.0.0.0:0", "[::]:0"]`; a machine without IPv6 binds the first alone.
    */
   readonly bind?: string | readonly string[];
+  /**
+   * Relay servers, with which peers reach this endpoint wherever it is: the nearest becomes its home relay, part of its
+   * address. Connections begin there and move to a direct path when there is one. Default none: then nothing but direct
+   * addresses is used.
+   */
+  readonly relays?: readonly (string | RelayOptions)[];
+  /** Where to look for addresses of peers that are dialed by id alone, and where to publish the own. Default none. */
+  readonly discovery?: readonly DiscoverySource[];
+  /** Text of up to 245 bytes that is published with the own address. Default none. */
+  readonly userData?: string;
   /** Protocols that {@link Endpoint.accept} takes. Those of routers come by themselves. Default none. */
   readonly alpns?: readonly string[];
   /** Asked for each incoming connection. Default: everybody may connect. */
@@ -74,8 +95,8 @@ export interface EndpointOptions {
   readonly engine?: Engine;
   /** Clock, timers and randomness. Default: Node's. */
   readonly platform?: Platform;
-  /** The network. Default: UDP. */
-  readonly bindSocket?: BindSocket;
+  /** Sockets and the like; what is left out is Node's. */
+  readonly network?: Partial<Network>;
 }
 
 export interface ConnectOptions {
@@ -106,6 +127,7 @@ export class Endpoint implements AsyncDisposable {
   readonly #authorize: Authorize;
   readonly #onError: (error: unknown) => void;
   readonly #bound: BoundEngine;
+  readonly #network: PeerNetwork;
   readonly #acceptAlpns: readonly string[];
   readonly #transport: TransportOptions;
   readonly #handlers = new Map<string, ProtocolHandler>();
@@ -127,6 +149,15 @@ export class Endpoint implements AsyncDisposable {
   static async bind(options: EndpointOptions = {}): Promise<Endpoint> {
     const platform = options.platform ?? nodePlatform;
     const secretKey = options.secretKey ?? freshKey(platform);
+    const network = new PeerNetwork({
+      secretKey,
+      platform,
+      network: { ...nodeNetwork, ...options.network },
+      relays: relaysOf(options.relays ?? []),
+      discovery: options.discovery ?? [],
+      userData: options.userData,
+      report: (error) => endpoint.report(error),
+    });
     const bound = await BoundEngine.bind(
       {
         credentials: {
@@ -138,7 +169,7 @@ export class Endpoint implements AsyncDisposable {
         transport: { ...defaultTransportOptions, ...options.transport },
         platform,
         bind: options.bind ?? ["0.0.0.0:0", "[::]:0"],
-        bindSocket: options.bindSocket,
+        bindSocket: network.bindSocket,
         engine: options.engine,
         ...(options.incoming === undefined ? {} : { incoming: options.incoming }),
         ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
@@ -150,13 +181,14 @@ export class Endpoint implements AsyncDisposable {
         handlerError: (error) => endpoint.report(error),
       },
     );
-    const endpoint = new Endpoint({ ...options, platform, secretKey }, bound);
+    const endpoint = new Endpoint({ ...options, platform, secretKey }, bound, network);
     return endpoint;
   }
 
   private constructor(
     options: EndpointOptions & { readonly platform: Platform; readonly secretKey: SecretKey },
     bound: BoundEngine,
+    network: PeerNetwork,
   ) {
     this.#platform = options.platform;
     this.#secretKey = options.secretKey;
@@ -165,6 +197,7 @@ export class Endpoint implements AsyncDisposable {
     this.#acceptAlpns = options.alpns ?? [];
     this.#transport = { ...defaultTransportOptions, ...options.transport };
     this.#bound = bound;
+    this.#network = network;
   }
 
   /** The public key that others dial. */
@@ -181,15 +214,32 @@ export class Endpoint implements AsyncDisposable {
     return this.#bound.localAddresses;
   }
 
-  /** Who and where this endpoint is: its id and the direct addresses that it knows of itself. */
+  /** Who and where this endpoint is: its id, its home relay, and the direct addresses that it knows of itself. */
   addr(): EndpointAddr {
-    return EndpointAddr.from({
-      id: this.id,
-      addrs: reachableAddresses(this.#bound.localAddresses, nodeInterfaces()).map((address) => ({
-        type: "ip",
-        address,
-      })),
-    });
+    return this.#network.addr();
+  }
+
+  /** {@link addr} now, and again whenever it has changed. Ends with the endpoint. */
+  watchAddr(options?: { readonly signal?: AbortSignal }): AsyncIterable<EndpointAddr> {
+    return this.#network.watchAddr(options?.signal);
+  }
+
+  /**
+   * Resolves when peers can find this endpoint: its home relay is connected to, or there are no relays. Rejects with
+   * {@link EndpointError} "endpoint-closed".
+   */
+  online(options?: { readonly signal?: AbortSignal }): Promise<void> {
+    return this.#bound.hold.during(this.#network.online(options?.signal));
+  }
+
+  /** What is known of a peer: its addresses, and the paths to it with their latency; undefined for a stranger. */
+  remoteInfo(id: EndpointId | string): RemoteInfo | undefined {
+    const peer = typeof id === "string" ? EndpointId.parse(id) : id;
+    const connections = [...this.#connections].filter(({ remoteId }) => remoteId.equals(peer));
+    return this.#network.remoteInfo(
+      peer,
+      connections.flatMap((connection) => connection.paths()),
+    );
   }
 
   /** {@link addr} as a string to hand to others, `endpoint…`; the same as iroh's tickets. */
@@ -209,8 +259,8 @@ export class Endpoint implements AsyncDisposable {
   }
 
   /**
-   * Dials a peer: a ticket, an {@link EndpointAddr}, or whatever else says its id and addresses. All addresses are tried
-   * at once and the first that answers is used. `alpn` is the protocol to speak, or several, the most wanted first.
+   * Dials a peer: a ticket, an {@link EndpointAddr}, or an id where discovery can tell the rest. All addresses and relays
+   * are tried at once, those that are found meanwhile as well, and the first that answers is used. `alpn` is the protocol to speak, or several, the most wanted first.
    *
    * Rejects with `IdentityError` for a malformed target before anything is sent, with RangeError for options that cannot
    * be, and with {@link EndpointError}: "no-address", "dial-timeout", "wrong-key", "refused", "alpn-mismatch",
@@ -228,43 +278,46 @@ export class Endpoint implements AsyncDisposable {
     const addr = parseTarget(target);
     signal?.throwIfAborted();
     this.#throwUnlessOpen();
-    const addresses = dialableAddresses(addr.ipAddrs);
-    const [first, ...others] = addresses;
-    if (first === undefined) {
-      throw noAddress(addr);
-    }
-    const where = addresses.map(formatSocketAddress).join(", ");
     const alpns = typeof alpn === "string" ? [alpn] : alpn;
     const transport = { ...this.#transport, ...options.transport };
+    let found: PeerDial | undefined;
     const dial = new Dial<Connection>(this.#platform, (cause) =>
       dialFailed(cause, {
         peer: addr.id.short,
-        addresses: where,
+        addresses: found?.tried() ?? "any address",
         alpns,
         credentials: "raw-key",
       }),
     );
-    this.#dials.add(dial);
-    let over = (): void => {};
-    try {
-      const dialing = this.#bound.dial([first, ...others], {
-        expected: { type: "raw-key", publicKey: addr.id.bytes },
+    const begin = async (ended: AbortSignal): Promise<EngineConnection> => {
+      const place = this.#network.dial(addr, ended);
+      found = place;
+      if (place.finding !== undefined) {
+        await place.finding;
+      }
+      const handler = untilConnected(
+        (info) => {
+          const id = endpointIdOf(info.identity);
+          dial.connected(this.#adopt(connection, id, info.alpn, transport));
+        },
+        (cause) => dial.end(cause),
+      );
+      const expected = { type: "raw-key", publicKey: addr.id.bytes } as const;
+      const { connection } = this.#bound.dial([place.remote], {
+        expected,
         alpns,
         transport,
-        handler: untilConnected(
-          (info) => {
-            const id = endpointIdOf(info.identity);
-            dial.connected(this.#adopt(dialing.connection, id, info.alpn, transport));
-          },
-          (cause) => dial.end(cause),
-        ),
+        handler,
       });
-      over = dialing.over;
-      const connected = dial.run(dialing.connection, { signal, timeoutMs });
+      return connection;
+    };
+    this.#dials.add(dial);
+    try {
+      const connected = dial.run(begin, { signal, timeoutMs });
       return await (options.hold === false ? connected : this.#bound.hold.during(connected));
     } finally {
       this.#dials.delete(dial);
-      over();
+      found?.over();
     }
   }
 
@@ -349,6 +402,7 @@ export class Endpoint implements AsyncDisposable {
     }
     try {
       this.#state = "closed";
+      await this.#network.close();
       await this.#bound.destroy();
     } catch (error) {
       this.report(error);
@@ -400,6 +454,7 @@ export class Endpoint implements AsyncDisposable {
         platform: this.#platform,
         hold: this.#bound.hold,
         datagramReceiveBuffer: transport.datagramReceiveBuffer,
+        paths: this.#network.attach(remoteId, engine),
       },
     );
     this.#connections.add(connection);
@@ -505,12 +560,13 @@ function endpointIdOf(identity: ProvenIdentity): EndpointId {
   return EndpointId.fromBytes(identity.publicKey);
 }
 
-function noAddress(addr: EndpointAddr): EndpointError {
-  const why =
-    addr.ipAddrs.length === 0
-      ? "no address of it is known; an id alone is not enough yet, dial a ticket with a direct address"
-      : `no address of it can be dialed: ${addr.ipAddrs.map(formatSocketAddress).join(", ")}`;
-  return new EndpointError("no-address", `cannot connect to ${addr.id.short}: ${why}`);
+function relaysOf(options: readonly (string | RelayOptions)[]): Map<RelayUrl, RelayAccess> {
+  return new Map(
+    options.map((option) => {
+      const { url, ...access } = typeof option === "string" ? { url: option } : option;
+      return [parseRelayUrl(url), access];
+    }),
+  );
 }
 
 async function runHandler(handler: ProtocolHandler, connection: Connection): Promise<void> {

@@ -106,7 +106,7 @@ export class WebDialer {
     this.#dials.add(dial);
     try {
       const leftMs = Math.max(1, untilMs - platform.now());
-      return await dial.run(dialing.connection, { signal, timeoutMs: leftMs });
+      return await dial.run(async () => dialing.connection, { signal, timeoutMs: leftMs });
     } finally {
       this.#dials.delete(dial);
       dialing.over();

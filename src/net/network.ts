@@ -1,4 +1,5 @@
 import type { SocketAddress } from "../base/socket-address.ts";
+import type { DiscoveryNetwork } from "../discovery/discovery-network.ts";
 import type { OpenMessageChannel } from "../relay/message-channel.ts";
 import type { BindSocket } from "./datagram-socket.ts";
 
@@ -36,7 +37,7 @@ export interface HttpResponse {
 }
 
 /** What an endpoint has of the world besides {@link Platform}: a test network plays it. */
-export interface Network {
+export interface Network extends DiscoveryNetwork {
   /** Opens UDP sockets. */
   readonly bindSocket: BindSocket;
   /** The addresses of all interfaces now. */

@@ -1,3 +1,5 @@
+import { resolveTxt } from "../discovery/node-resolve-txt.ts";
+import { openNodeMessageChannel } from "../relay/node-message-channel.ts";
 import type { Network } from "./network.ts";
 import { nodeRequest } from "./node-http.ts";
 import { nodeInterfaces } from "./node-interfaces.ts";
@@ -5,9 +7,14 @@ import { resolveHost } from "./resolve-host.ts";
 import { bindUdp } from "./udp-socket.ts";
 
 /** The network as Node.js gives it. Nothing in it keeps the process alive, but the system's resolver while it looks. */
-export const nodeNetwork: Omit<Network, "openMessageChannel"> = {
+export const nodeNetwork: Network = {
   bindSocket: bindUdp,
   interfaces: nodeInterfaces,
   resolveHost,
   request: nodeRequest,
+  openMessageChannel: openNodeMessageChannel,
+  resolveTxt,
+  openMulticast: async () => {
+    throw new Error("not yet");
+  },
 };

@@ -2,6 +2,7 @@ import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
 import type { BindSocket, DatagramSocket, DatagramSocketHandler } from "./datagram-socket.ts";
 import { LinkLocalScopes } from "./link-local-scopes.ts";
+import { isMapped } from "./mapped-addresses.ts";
 
 /** Asked of the kernel, which may grant less: a turn of the event loop must not overflow it. Bytes. */
 const kernelBuffer = 4 << 20;
@@ -117,7 +118,8 @@ class UdpSocket implements DatagramSocket {
 
   send(to: SocketAddress, bytes: Uint8Array, segmentSize: number): void {
     const socket = to.family === 4 ? this.#ipv4 : this.#ipv6;
-    if (socket === undefined || this.#closing !== undefined || to.port === 0) {
+    // An address that stands for something that is gone by now is no place to send to.
+    if (socket === undefined || this.#closing !== undefined || to.port === 0 || isMapped(to)) {
       return;
     }
     const host = this.#scopes.hostOf(to);

@@ -37,16 +37,18 @@ test("UDP garbage at a live endpoint fails no call and opens no connection", asy
   // The client's real datagrams are what the best garbage is made of.
   await using client = await Endpoint.bind({
     bind: "127.0.0.1:0",
-    bindSocket: async (addresses, handler) => {
-      const socket = await bindUdp(addresses, handler);
-      const send = socket.send.bind(socket);
-      socket.send = (to, bytes, segmentSize) => {
-        if (seen.length < 500) {
-          seen.push(bytes.slice(0, segmentSize));
-        }
-        send(to, bytes, segmentSize);
-      };
-      return socket;
+    network: {
+      bindSocket: async (addresses, handler) => {
+        const socket = await bindUdp(addresses, handler);
+        const send = socket.send.bind(socket);
+        socket.send = (to, bytes, segmentSize) => {
+          if (seen.length < 500) {
+            seen.push(bytes.slice(0, segmentSize));
+          }
+          send(to, bytes, segmentSize);
+        };
+        return socket;
+      },
     },
   });
   const echo = createEchoClient(client, server.ticket());

@@ -15,7 +15,11 @@ for (const lossy of ["client", "server"] as const) {
     const network = new VirtualNetwork({ link: { delayMs: oneWayMs } });
     const { platform } = network;
     const bindSocket = bindVirtual(network);
-    const common = { platform, bindSocket, transport: { maxMtu: 1_200, loopbackMtu: 0 } };
+    const common = {
+      platform,
+      network: { bindSocket },
+      transport: { maxMtu: 1_200, loopbackMtu: 0 },
+    };
     const server = await Endpoint.bind({ ...common, bind: "10.0.0.1:1" });
     const client = await Endpoint.bind({ ...common, bind: "10.0.0.2:2" });
     createPeerRouter(server).service(EchoService, echoImplementation);

@@ -94,7 +94,7 @@ describe("targets", () => {
     const echo = createClient(EchoService, createQuicTransport({ endpoint, to }));
     await assert.rejects(
       echo.echo({}),
-      hasCode(Code.Unavailable, new RegExp(`${to.short}.*no address`)),
+      hasCode(Code.Unavailable, new RegExp(`${to.short}.*an id alone does not say where it is`)),
     );
   });
 

@@ -30,7 +30,7 @@ export class VirtualPeers {
   async bind(number: number, options: EndpointOptions = {}): Promise<Endpoint> {
     const endpoint = await Endpoint.bind({
       platform: this.platform,
-      bindSocket: bindVirtual(this.network),
+      network: { bindSocket: bindVirtual(this.network) },
       bind: `10.0.0.${number}:4433`,
       onError: (error) => this.reports.push(error),
       ...options,

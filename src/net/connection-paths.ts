@@ -1,0 +1,225 @@
+import { formatSocketAddress, type SocketAddress } from "../base/socket-address.ts";
+import { PathLoss } from "./path-loss.ts";
+import { type PathActivity, PathWatch } from "./path-watch.ts";
+import type { PathCandidate } from "./select-path.ts";
+
+/** A path as the engine tells of it. */
+export interface PathState extends PathActivity {
+  readonly id: number;
+  readonly remote: SocketAddress;
+  readonly status: "available" | "backup";
+  readonly packetsSent: number;
+  readonly packetsLost: number;
+}
+
+/** What paths need of a connection; the engine's `Multipath` says what each does. */
+export interface PathPort {
+  readonly role: "client" | "server";
+  paths(): readonly PathState[];
+  open(remote: SocketAddress, status: "available" | "backup"): "opened" | "later" | "unavailable";
+  close(id: number): boolean;
+  setStatus(id: number, status: "available" | "backup"): void;
+  setIdleTimeout(id: number, timeoutMs: number): void;
+  ping(id: number): void;
+  addCandidate(address: SocketAddress): boolean;
+  removeCandidate(address: SocketAddress): void;
+  remoteCandidates(): readonly SocketAddress[] | undefined;
+  punch(): "started" | "nothing" | "unavailable";
+  networkChanged(dead: readonly number[]): void;
+}
+
+/** A relay's own connection may be on its way back. As iroh has it; direct paths have the engine's 15 seconds. */
+const relayIdleTimeoutMs = 30_000;
+/** How often a path that was found to lose packets is asked, so that its recovery shows. */
+const lossProbeMs = 1_000;
+
+interface Watched {
+  readonly remote: SocketAddress;
+  readonly key: string;
+  readonly isRelay: boolean;
+  readonly watch: PathWatch;
+  readonly loss: PathLoss;
+  probedAt: number;
+  rttMs: number;
+  isDead: boolean;
+}
+
+/** The paths of one connection. */
+export class ConnectionPaths {
+  readonly port: PathPort;
+  readonly #isRelay: (address: SocketAddress) => boolean;
+  readonly #paths = new Map<number, Watched>();
+  readonly #offered = new Map<string, SocketAddress>();
+
+  constructor(port: PathPort, { isRelay }: { isRelay(address: SocketAddress): boolean }) {
+    this.port = port;
+    this.#isRelay = isRelay;
+  }
+
+  get isClient(): boolean {
+    return this.port.role === "client";
+  }
+
+  has(remote: SocketAddress): boolean {
+    const key = formatSocketAddress(remote);
+    return [...this.#paths.values()].some((path) => path.key === key);
+  }
+
+  count(): { readonly direct: number; readonly relay: number } {
+    const direct = [...this.#paths.values()].filter(({ isRelay }) => !isRelay).length;
+    return { direct, relay: this.#paths.size - direct };
+  }
+
+  /** Infinity when there is none. */
+  bestDirectRttMs(): number {
+    const direct = [...this.#paths.values()].filter(({ isRelay, isDead }) => !isRelay && !isDead);
+    return Math.min(...direct.map(({ rttMs }) => rttMs));
+  }
+
+  /** Makes `candidates` what the peer knows of our addresses. */
+  offer(candidates: readonly SocketAddress[]): void {
+    const wanted = new Map(candidates.map((address) => [formatSocketAddress(address), address]));
+    for (const [key, address] of this.#offered) {
+      if (!wanted.has(key)) {
+        this.port.removeCandidate(address);
+        this.#offered.delete(key);
+      }
+    }
+    for (const [key, address] of wanted) {
+      if (!this.#offered.has(key) && this.port.addCandidate(address)) {
+        this.#offered.set(key, address);
+      }
+    }
+  }
+
+  /** Learns which paths there are, and tells what has become different. */
+  refresh(now: number): {
+    readonly opened: readonly Watched[];
+    readonly closed: readonly Watched[];
+  } {
+    const opened: Watched[] = [];
+    const closed: Watched[] = [];
+    const states = new Map(this.port.paths().map((state) => [state.id, state]));
+    for (const [id, path] of this.#paths) {
+      const state = states.get(id);
+      if (state === undefined || formatSocketAddress(state.remote) !== path.key) {
+        this.#paths.delete(id);
+        closed.push(path);
+      }
+    }
+    for (const [id, state] of states) {
+      if (!this.#paths.has(id)) {
+        const path = this.#watched(state, now);
+        this.#paths.set(id, path);
+        opened.push(path);
+        if (path.isRelay) {
+          this.port.setIdleTimeout(id, relayIdleTimeoutMs);
+        }
+      }
+    }
+    return { opened, closed };
+  }
+
+  /** Among what to choose. */
+  choices(): PathCandidate[] {
+    for (const state of this.port.paths()) {
+      const path = this.#paths.get(state.id);
+      if (path !== undefined) {
+        path.rttMs = state.rttMs;
+      }
+    }
+    return [...this.#paths.values()].map(({ key, remote, isRelay, isDead, rttMs, loss }) => ({
+      key,
+      kind: isRelay ? "relay" : "direct",
+      family: remote.family,
+      rttMs,
+      lossy: loss.isLossy || isDead,
+    }));
+  }
+
+  /** Has data go to `remote`, if there is a path. A client closes direct paths that are left over, never the relay's. */
+  use(remote: SocketAddress): void {
+    const key = formatSocketAddress(remote);
+    const isThere = this.has(remote);
+    const isDirect = isThere && !this.#isRelay(remote);
+    for (const state of this.port.paths()) {
+      const path = this.#paths.get(state.id);
+      if (path === undefined) {
+        continue;
+      }
+      const isChosen = path.key === key;
+      if (isDirect && !isChosen && !path.isRelay && this.isClient) {
+        this.port.close(state.id);
+        continue;
+      }
+      const status = isChosen || !isThere ? "available" : "backup";
+      if (state.status !== status) {
+        this.port.setStatus(state.id, status);
+      }
+    }
+  }
+
+  /** Whether it has no direct path that is known to live. */
+  get isAlone(): boolean {
+    return [...this.#paths.values()].every(({ isRelay, isDead }) => isRelay || isDead);
+  }
+
+  /** The paths that have turned out to be dead, each once; they are closed as soon as there are others. */
+  watch(now: number): readonly Watched[] {
+    const stalled: Watched[] = [];
+    for (const state of this.port.paths()) {
+      const path = this.#paths.get(state.id);
+      if (path === undefined) {
+        continue;
+      }
+      path.loss.update(state);
+      if (path.loss.isLossy && now - path.probedAt >= lossProbeMs) {
+        path.probedAt = now;
+        this.port.ping(state.id);
+      }
+      const found = path.watch.look(state, now);
+      if (found === "ask") {
+        this.port.ping(state.id);
+      }
+      if (found === "dead" && !path.isRelay) {
+        if (!path.isDead) {
+          stalled.push(path);
+        }
+        this.port.close(state.id);
+      }
+      path.isDead = found === "dead";
+    }
+    return stalled;
+  }
+
+  isIdle(now: number): boolean {
+    return [...this.#paths.values()].every(({ watch, loss }) => watch.isIdle(now) && !loss.isLossy);
+  }
+
+  /** What went over the old network is dead, the relay apart, which comes back by itself. */
+  networkChanged(): void {
+    const direct = [...this.#paths].filter(([, { isRelay }]) => !isRelay).map(([id]) => id);
+    if (this.isClient) {
+      this.port.networkChanged(direct);
+      return;
+    }
+    // The client would wait for its idle timeout: a server cannot open paths, and its old ones lead nowhere.
+    for (const id of direct) {
+      this.port.close(id);
+    }
+    this.port.networkChanged([]);
+  }
+
+  #watched(state: PathState, now: number): Watched {
+    return {
+      remote: state.remote,
+      key: formatSocketAddress(state.remote),
+      isRelay: this.#isRelay(state.remote),
+      watch: new PathWatch(state, now),
+      loss: new PathLoss(),
+      probedAt: now,
+      rttMs: state.rttMs,
+      isDead: false,
+    };
+  }
+}

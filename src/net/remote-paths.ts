@@ -1,0 +1,375 @@
+import type { Platform, Timer } from "../base/platform.ts";
+import { formatSocketAddress, type SocketAddress } from "../base/socket-address.ts";
+import { ConnectionPaths, type PathPort } from "./connection-paths.ts";
+import { PathWatch } from "./path-watch.ts";
+import { selectPath } from "./select-path.ts";
+
+/** What is told of the paths to a peer, as it happens. */
+export type PathEvent =
+  | { readonly type: "opened" | "closed" | "stalled" | "selected"; readonly remote: SocketAddress }
+  | { readonly type: "punching"; readonly addresses: readonly SocketAddress[] };
+
+export interface RemotePathsOptions {
+  readonly platform: Platform;
+  /** Whether an address stands for a relay. */
+  isRelay(address: SocketAddress): boolean;
+  /** Addresses of ours that the peer may try now. */
+  candidates(): readonly SocketAddress[];
+  /** Gets what happens. */
+  report(event: PathEvent): void;
+}
+
+/** Addresses of a peer that are remembered, from whatever source. As iroh has it. */
+const maxKnown = 32;
+/** Between two attempts with the same addresses. As iroh has it. */
+const punchIntervalMs = 5_000;
+/** When there were no addresses although both sides have told some, and when no more paths can be opened now. */
+const retryMs = 100;
+const maxRetries = 20;
+const openAgainMs = 333;
+/** How often a better path is looked for. As iroh has it. */
+const upgradeIntervalMs = 60_000;
+/** A direct path as fast as this needs no better one. As iroh has it. */
+const goodEnoughRttMs = 10;
+/** After a direct path was lost, attempts come at these times, besides those for other reasons. */
+const recoveryDelaysMs = [0, 1_000, 3_000, 8_000, 15_000, 30_000];
+
+/**
+ * The paths to one peer, over all connections with it: which exist, which carries data, and when to look for others. It
+ * does what iroh's socket does (iroh, remote_state.rs), so that both understand each other, and beyond that notices dead
+ * and lossy paths.
+ *
+ * Each side chooses for what it sends itself. Only the client opens paths and begins rounds of punching; a server offers
+ * addresses and can close.
+ */
+export class RemotePaths {
+  readonly #options: RemotePathsOptions;
+  readonly #known = new Map<string, SocketAddress>();
+  readonly #connections = new Map<PathPort, ConnectionPaths>();
+  /** To open when more paths are allowed. */
+  readonly #toOpen = new Map<string, SocketAddress>();
+  #selected: string | undefined;
+  #lastPunch:
+    | { readonly at: number; readonly remote: Set<string>; readonly own: Set<string> }
+    | undefined;
+  #retries = 0;
+  #punchTimer: Timer | undefined;
+  #openTimer: Timer | undefined;
+  #upgradeTimer: Timer | undefined;
+  #watchTimer: Timer | undefined;
+  #recovery: Timer[] = [];
+
+  constructor(options: RemotePathsOptions) {
+    this.#options = options;
+  }
+
+  /** Addresses at which the peer may be, the oldest forgotten first when there are too many. */
+  get known(): readonly SocketAddress[] {
+    return [...this.#known.values()];
+  }
+
+  /** The address that data goes to, once there is a connection. */
+  get selected(): SocketAddress | undefined {
+    return this.#selected === undefined ? undefined : this.#known.get(this.#selected);
+  }
+
+  get hasConnections(): boolean {
+    return this.#connections.size > 0;
+  }
+
+  /** Where the first packets of a dial go: everywhere, or where data goes already. */
+  get destinations(): readonly SocketAddress[] {
+    const { selected } = this;
+    return selected === undefined ? this.known : [selected];
+  }
+
+  /** Takes addresses in at which the peer may be. Relays among them become backups of connections that we dialed. */
+  addKnown(addresses: readonly SocketAddress[]): void {
+    for (const address of addresses) {
+      const isNew = !this.#known.has(formatSocketAddress(address));
+      this.#remember(address);
+      if (isNew && this.#options.isRelay(address)) {
+        for (const connection of this.#connections.values()) {
+          this.#openBackup(connection, address);
+        }
+      }
+    }
+  }
+
+  /** A connection with the peer is there. To be followed by `changed` whenever its paths change, and by `closed`. */
+  opened(port: PathPort): void {
+    const connection = new ConnectionPaths(port, this.#options);
+    this.#connections.set(port, connection);
+    this.changed(port);
+    for (const address of this.#known.values()) {
+      if (this.#options.isRelay(address)) {
+        this.#openBackup(connection, address);
+      }
+    }
+    this.#punch();
+    this.#upgradeTimer ??= this.#later(upgradeIntervalMs, this.#upgrade);
+  }
+
+  /** The engine's paths have changed. */
+  changed(port: PathPort): void {
+    const connection = this.#connections.get(port);
+    if (connection === undefined) {
+      return;
+    }
+    const { opened, closed } = connection.refresh(this.#now());
+    for (const path of opened) {
+      this.#remember(path.remote);
+      this.#options.report({ type: "opened", remote: path.remote });
+    }
+    for (const path of closed) {
+      this.#options.report({ type: "closed", remote: path.remote });
+    }
+    const lostDirect = closed.some(({ remote }) => !this.#options.isRelay(remote));
+    // Peers that reach each other without a relay know enough addresses.
+    if (connection.count().relay > 0) {
+      connection.offer(this.#options.candidates());
+    }
+    this.#select();
+    if (lostDirect && connection.isAlone) {
+      this.#recover();
+    }
+  }
+
+  /** The server has told of other addresses. */
+  candidatesChanged(): void {
+    this.#retries = 0;
+    this.#punch();
+  }
+
+  closed(port: PathPort): void {
+    this.#connections.delete(port);
+    if (this.#connections.size > 0) {
+      this.#select();
+      return;
+    }
+    this.#selected = undefined;
+    this.#lastPunch = undefined;
+    this.#toOpen.clear();
+    this.close();
+  }
+
+  /**
+   * Own addresses are others now. `major`: what worked may not any more, because an address is gone or the host has slept.
+   */
+  ownCandidatesChanged({ major }: { readonly major: boolean }): void {
+    const candidates = this.#options.candidates();
+    for (const connection of this.#connections.values()) {
+      connection.offer(candidates);
+      if (major) {
+        connection.networkChanged();
+      }
+    }
+    this.#retries = 0;
+    if (major) {
+      this.#lastPunch = undefined;
+      this.#recover();
+    } else {
+      this.#punch();
+    }
+    this.touched();
+  }
+
+  /** Something was sent to the peer: from now on its answers are watched for. Cheap. */
+  touched(): void {
+    if (this.#watchTimer === undefined && this.#connections.size > 0) {
+      this.#watchTimer = this.#later(PathWatch.intervalMs, this.#watch);
+    }
+  }
+
+  /** Stops all timers. Nothing else is to be called afterwards, save `opened`. */
+  close(): void {
+    const { platform } = this.#options;
+    const timers = [this.#punchTimer, this.#openTimer, this.#upgradeTimer, this.#watchTimer];
+    for (const timer of [...timers, ...this.#recovery]) {
+      if (timer !== undefined) {
+        platform.clearTimer(timer);
+      }
+    }
+    this.#punchTimer = undefined;
+    this.#openTimer = undefined;
+    this.#upgradeTimer = undefined;
+    this.#watchTimer = undefined;
+    this.#recovery = [];
+  }
+
+  #remember(address: SocketAddress): void {
+    const key = formatSocketAddress(address);
+    this.#known.delete(key);
+    this.#known.set(key, address);
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= maxKnown) {
+        break;
+      }
+      if (oldest !== this.#selected) {
+        this.#known.delete(oldest);
+      }
+    }
+  }
+
+  #select(): void {
+    const paths = [...this.#connections.values()].flatMap((connection) => connection.choices());
+    const selected = selectPath(this.#selected, paths);
+    if (selected !== undefined && selected !== this.#selected) {
+      this.#selected = selected;
+      const remote = this.#known.get(selected);
+      if (remote !== undefined) {
+        this.#options.report({ type: "selected", remote });
+      }
+    }
+    const address = this.selected;
+    if (address !== undefined) {
+      for (const connection of this.#connections.values()) {
+        connection.use(address);
+        if (!connection.has(address)) {
+          this.#open(connection, address);
+        }
+      }
+    }
+  }
+
+  #openBackup(connection: ConnectionPaths, relay: SocketAddress): void {
+    if (!connection.has(relay)) {
+      this.#open(connection, relay);
+    }
+  }
+
+  #open(connection: ConnectionPaths, address: SocketAddress): void {
+    const key = formatSocketAddress(address);
+    const status = key === this.#selected ? "available" : "backup";
+    if (connection.port.open(address, status) === "later") {
+      this.#toOpen.set(key, address);
+      this.#openTimer ??= this.#later(openAgainMs, this.#openAgain);
+    }
+  }
+
+  readonly #openAgain = (): void => {
+    this.#openTimer = undefined;
+    const waiting = [...this.#toOpen.values()];
+    this.#toOpen.clear();
+    for (const address of waiting) {
+      for (const connection of this.#connections.values()) {
+        this.#openBackup(connection, address);
+      }
+    }
+  };
+
+  /** Begins a round when there is something new to try, or it is time again. */
+  #punch(): void {
+    const connection = [...this.#connections.values()].find(({ isClient }) => isClient);
+    const remote = connection?.port.remoteCandidates();
+    const own = this.#options.candidates();
+    // Without addresses of one side there is nothing to do until they come.
+    if (connection === undefined || !remote?.length || own.length === 0 || this.#isGood()) {
+      return;
+    }
+    const remoteKeys = new Set(remote.map(formatSocketAddress));
+    const ownKeys = new Set(own.map(formatSocketAddress));
+    const last = this.#lastPunch;
+    if (last !== undefined && isWithin(remoteKeys, last.remote) && isWithin(ownKeys, last.own)) {
+      const waitMs = last.at + punchIntervalMs - this.#now();
+      if (waitMs > 0) {
+        this.#punchIn(waitMs);
+        return;
+      }
+    }
+    switch (connection.port.punch()) {
+      case "started":
+        this.#retries = 0;
+        this.#lastPunch = { at: this.#now(), remote: remoteKeys, own: ownKeys };
+        this.#options.report({ type: "punching", addresses: remote });
+        break;
+      case "nothing":
+        this.#retries += 1;
+        if (this.#retries <= maxRetries) {
+          this.#punchIn(retryMs);
+        }
+        break;
+      case "unavailable":
+        break;
+    }
+  }
+
+  #punchIn(delayMs: number): void {
+    if (this.#punchTimer !== undefined) {
+      this.#options.platform.clearTimer(this.#punchTimer);
+    }
+    this.#punchTimer = this.#later(delayMs, () => {
+      this.#punchTimer = undefined;
+      this.#punch();
+    });
+  }
+
+  readonly #upgrade = (): void => {
+    this.#upgradeTimer = this.#later(upgradeIntervalMs, this.#upgrade);
+    this.#punch();
+  };
+
+  /** Whether there is a direct path that needs no better one. */
+  #isGood(): boolean {
+    return [...this.#connections.values()].some(
+      (connection) => connection.bestDirectRttMs() <= goodEnoughRttMs,
+    );
+  }
+
+  /** Looks for a direct path again and again, for a while: where the peer was before, and where it says that it is. */
+  #recover(): void {
+    for (const timer of this.#recovery) {
+      this.#options.platform.clearTimer(timer);
+    }
+    this.#recovery = recoveryDelaysMs.map((delayMs) =>
+      this.#later(delayMs, () => {
+        const lost = [...this.#connections.values()].filter(({ isAlone }) => isAlone);
+        for (const connection of lost) {
+          for (const address of this.#known.values()) {
+            this.#openBackup(connection, address);
+          }
+        }
+        if (lost.length > 0) {
+          this.#lastPunch = undefined;
+          this.#punch();
+        }
+      }),
+    );
+  }
+
+  readonly #watch = (): void => {
+    this.#watchTimer = undefined;
+    const now = this.#now();
+    let isIdle = true;
+    for (const connection of this.#connections.values()) {
+      for (const path of connection.watch(now)) {
+        this.#options.report({ type: "stalled", remote: path.remote });
+        if (connection.isAlone) {
+          this.#recover();
+        }
+      }
+      isIdle &&= connection.isIdle(now);
+    }
+    this.#select();
+    if (!isIdle) {
+      this.touched();
+    }
+  };
+
+  #now(): number {
+    return this.#options.platform.now();
+  }
+
+  #later(delayMs: number, callback: () => void): Timer {
+    return this.#options.platform.setTimer(delayMs, callback);
+  }
+}
+
+function isWithin(some: ReadonlySet<string>, all: ReadonlySet<string>): boolean {
+  for (const entry of some) {
+    if (!all.has(entry)) {
+      return false;
+    }
+  }
+  return true;
+}
