@@ -3,7 +3,7 @@ import { dialableAddresses } from "./dialable-addresses.ts";
 import { reachableAddresses } from "./local-addresses.ts";
 import type { NatMapping } from "./nat-mapping.ts";
 import type { InterfaceAddress } from "./network.ts";
-import { isLoopback, isUnicast, type Observation } from "./observation.ts";
+import { isLoopback, isUnicast, mostSeen, type Observation } from "./observation.ts";
 
 /** An address at which this endpoint may be reached, and how it is known. */
 export interface OwnAddress {
@@ -33,8 +33,6 @@ export interface AddressSources {
 
 /** As many as fit into the NAT traversal of QUIC (as iroh configures it). */
 export const maxOwnAddresses = 32;
-/** Of each family: a server that lies costs those who dial us no more than this. */
-const maxObserved = 2;
 
 /**
  * All addresses at which others may try to reach us, each once, the most promising first, at most
@@ -67,21 +65,6 @@ export function candidateAddresses(sources: AddressSources): OwnAddress[] {
     }
   }
   return [...known.values()].slice(0, maxOwnAddresses);
-}
-
-/** The addresses that most observers agree on, and among equals those seen first. */
-function mostSeen(observations: readonly Observation[], family: 4 | 6): SocketAddress[] {
-  const counts = new Map<string, { readonly address: SocketAddress; observers: number }>();
-  for (const { address } of observations.filter((one) => one.address.family === family)) {
-    const text = formatSocketAddress(address);
-    const count = counts.get(text) ?? { address, observers: 0 };
-    count.observers += 1;
-    counts.set(text, count);
-  }
-  return [...counts.values()]
-    .sort((a, b) => b.observers - a.observers)
-    .slice(0, maxObserved)
-    .map(({ address }) => address);
 }
 
 function withBoundPorts(

@@ -1,4 +1,4 @@
-import { hostToBytes, type SocketAddress } from "../base/socket-address.ts";
+import { formatSocketAddress, hostToBytes, type SocketAddress } from "../base/socket-address.ts";
 import { isLinkLocal } from "./local-addresses.ts";
 
 /** From where a server on the network has seen our datagrams come: what a NAT, or nothing, makes of our address. */
@@ -35,4 +35,22 @@ export function isUnicast({ host }: SocketAddress): boolean {
 
 export function isLoopback({ host }: SocketAddress): boolean {
   return host === "::1" || /^(?:::ffff:)?127\./.test(host);
+}
+
+/** Of each family: a server that lies costs those who dial us no more than this. */
+const maxSeen = 2;
+
+/** The addresses of a family that most observers agree on, at most two; among equals those that come first. */
+export function mostSeen(observations: readonly Observation[], family: 4 | 6): SocketAddress[] {
+  const counts = new Map<string, { readonly address: SocketAddress; observers: number }>();
+  for (const { address } of observations.filter((one) => one.address.family === family)) {
+    const text = formatSocketAddress(address);
+    const count = counts.get(text) ?? { address, observers: 0 };
+    count.observers += 1;
+    counts.set(text, count);
+  }
+  return [...counts.values()]
+    .sort((one, other) => other.observers - one.observers)
+    .slice(0, maxSeen)
+    .map(({ address }) => address);
 }
