@@ -2,7 +2,7 @@ import { AsyncQueue } from "../base/async-queue.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
 import { nodePlatform } from "../base/node-platform.ts";
 import type { Platform } from "../base/platform.ts";
-import type { SocketAddress } from "../base/socket-address.ts";
+import { parseSocketAddress, type SocketAddress } from "../base/socket-address.ts";
 import type { DiscoverySource } from "../discovery/discovery.ts";
 import {
   type CloseCause,
@@ -14,6 +14,7 @@ import {
   type ProvenIdentity,
   type TransportOptions,
 } from "../engine/engine.ts";
+import { systemAuthorities } from "../identity/certificates.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
 import { EndpointId } from "../identity/endpoint-id.ts";
 import { EndpointTicket } from "../identity/endpoint-ticket.ts";
@@ -21,6 +22,7 @@ import { parseRelayUrl, type RelayUrl } from "../identity/relay-url.ts";
 import { SecretKey } from "../identity/secret-key.ts";
 import { parseTarget, type Target } from "../identity/target.ts";
 import type { TransportAddr } from "../identity/transport-addr.ts";
+import type { NetReport } from "../net/net-report.ts";
 import type { Network } from "../net/network.ts";
 import { nodeNetwork } from "../net/node-network.ts";
 import type { RelayAccess } from "../net/relay-connections.ts";
@@ -72,6 +74,14 @@ export interface EndpointOptions {
    * addresses is used.
    */
   readonly relays?: readonly (string | RelayOptions)[];
+  /**
+   * STUN servers (RFC 8489) that are asked where they see this endpoint, `host:port`. Relays do the same where they offer
+   * QUIC address discovery. Default none.
+   */
+  readonly stunServers?: readonly string[];
+  /** Addresses at which this endpoint can be reached though nothing here shows it, as with a forwarded port; port 0 stands
+   * for the one that is bound. Default none. */
+  readonly externalAddresses?: readonly string[];
   /** Where to look for addresses of peers that are dialed by id alone, and where to publish the own. Default none. */
   readonly discovery?: readonly DiscoverySource[];
   /** Text of up to 245 bytes that is published with the own address. Default none. */
@@ -149,11 +159,14 @@ export class Endpoint implements AsyncDisposable {
   static async bind(options: EndpointOptions = {}): Promise<Endpoint> {
     const platform = options.platform ?? nodePlatform;
     const secretKey = options.secretKey ?? freshKey(platform);
+    const relays = relaysOf(options.relays ?? []);
     const network = new PeerNetwork({
       secretKey,
       platform,
       network: { ...nodeNetwork, ...options.network },
-      relays: relaysOf(options.relays ?? []),
+      relays,
+      stunServers: options.stunServers ?? [],
+      configured: (options.externalAddresses ?? []).map(parseSocketAddress),
       discovery: options.discovery ?? [],
       userData: options.userData,
       report: (error) => endpoint.report(error),
@@ -164,6 +177,7 @@ export class Endpoint implements AsyncDisposable {
           type: "raw-key",
           publicKey: secretKey.publicKey.bytes,
           sign: (message) => secretKey.sign(message),
+          serverAuthorities: authoritiesOf(relays),
         },
         alpns: options.alpns ?? [],
         transport: { ...defaultTransportOptions, ...options.transport },
@@ -182,6 +196,7 @@ export class Endpoint implements AsyncDisposable {
       },
     );
     const endpoint = new Endpoint({ ...options, platform, secretKey }, bound, network);
+    network.start((dial) => callEngine(() => bound.engine.connect(dial)));
     return endpoint;
   }
 
@@ -230,6 +245,14 @@ export class Endpoint implements AsyncDisposable {
    */
   online(options?: { readonly signal?: AbortSignal }): Promise<void> {
     return this.#bound.hold.during(this.#network.online(options?.signal));
+  }
+
+  /**
+   * Looks at the network from here: public addresses, kind of NAT, whether UDP gets through, latencies of relays. Takes up
+   * to 3 seconds. Rejects with the signal's reason alone.
+   */
+  netcheck(options?: { readonly signal?: AbortSignal }): Promise<NetReport> {
+    return this.#bound.hold.during(this.#network.netcheck(options?.signal));
   }
 
   /** What is known of a peer: its addresses, and the paths to it with their latency; undefined for a stranger. */
@@ -567,6 +590,12 @@ function relaysOf(options: readonly (string | RelayOptions)[]): Map<RelayUrl, Re
       return [parseRelayUrl(url), access];
     }),
   );
+}
+
+/** Those who vouch for relays, where there are any with certificates. */
+function authoritiesOf(relays: ReadonlyMap<RelayUrl, RelayAccess>): readonly Uint8Array[] {
+  const withTls = [...relays].filter(([url]) => url.startsWith("https:") || url.startsWith("wss:"));
+  return [...new Set(withTls.flatMap(([, { authorities }]) => authorities ?? systemAuthorities()))];
 }
 
 async function runHandler(handler: ProtocolHandler, connection: Connection): Promise<void> {

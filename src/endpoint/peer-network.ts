@@ -4,19 +4,25 @@ import { Signal } from "../base/signal.ts";
 import { formatSocketAddress, type SocketAddress } from "../base/socket-address.ts";
 import type { DiscoverySource } from "../discovery/discovery.ts";
 import { PeerDiscovery } from "../discovery/peer-discovery.ts";
-import type { EngineConnection } from "../engine/engine.ts";
+import type { EngineConnection, EngineConnectOptions } from "../engine/engine.ts";
 import { EndpointAddr } from "../identity/endpoint-addr.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
 import type { RelayUrl } from "../identity/relay-url.ts";
 import type { SecretKey } from "../identity/secret-key.ts";
 import { formatTransportAddr, type TransportAddr } from "../identity/transport-addr.ts";
+import { AddressObservers } from "../net/address-observers.ts";
 import type { BindSocket } from "../net/datagram-socket.ts";
 import { HomeRelay } from "../net/home-relay.ts";
 import { InterfaceWatch } from "../net/interface-watch.ts";
-import { reachableAddresses } from "../net/local-addresses.ts";
+import type { NetReport } from "../net/net-report.ts";
+import { Netcheck } from "../net/netcheck.ts";
 import type { Network } from "../net/network.ts";
+import { OwnAddresses } from "../net/own-addresses.ts";
 import { PeerSocket } from "../net/peer-socket.ts";
 import type { RelayAccess } from "../net/relay-connections.ts";
+import { isStun } from "../net/stun.ts";
+import { StunProber } from "../net/stun-prober.ts";
+import { AddressDiscovery, defaultDiscoveryPort } from "./address-discovery.ts";
 import { EndpointError } from "./endpoint-error.ts";
 import { type ConnectionPath, type RemoteInfo, remoteInfoOf } from "./remote-info.ts";
 
@@ -26,6 +32,10 @@ export interface PeerNetworkOptions {
   readonly network: Network;
   /** Relays that may become the home relay, and what they want. */
   readonly relays: ReadonlyMap<RelayUrl, RelayAccess>;
+  /** Asked for our address, besides relays. */
+  readonly stunServers: readonly string[];
+  /** Addresses at which we can be reached although nothing here shows it; port 0 stands for the one that is bound. */
+  readonly configured: readonly SocketAddress[];
   readonly discovery: readonly DiscoverySource[];
   /** Published beside the addresses. */
   readonly userData?: string | undefined;
@@ -51,6 +61,17 @@ export interface PeerDial {
   over(): void;
 }
 
+/** What there is once the sockets are open. */
+interface Bound {
+  readonly socket: PeerSocket;
+  readonly stun: StunProber;
+  readonly discovery: AddressDiscovery;
+  readonly home: HomeRelay;
+  readonly netcheck: Netcheck;
+  readonly own: OwnAddresses;
+  readonly watch: InterfaceWatch;
+}
+
 /** How long a dial at known addresses goes on before others are looked for. Milliseconds. */
 const lookUpAfterMs = 500;
 
@@ -62,11 +83,10 @@ export class PeerNetwork {
   readonly #options: PeerNetworkOptions;
   readonly #discovery: PeerDiscovery;
   readonly #changed = new Signal();
-  readonly #pathListeners = new Set<(peer: EndpointId) => void>();
-  #socket: PeerSocket | undefined;
-  #home: HomeRelay | undefined;
-  #watch: InterfaceWatch | undefined;
-  #candidates: readonly SocketAddress[] = [];
+  #bound: Bound | undefined;
+  #connect: (options: EngineConnectOptions) => EngineConnection = () => {
+    throw new EndpointError("endpoint-closed", "the endpoint is not bound");
+  };
   #closed = false;
 
   constructor(options: PeerNetworkOptions) {
@@ -75,52 +95,52 @@ export class PeerNetwork {
     this.#discovery = new PeerDiscovery(discovery, { secretKey, platform, network, report });
   }
 
-  /** Opens the sockets, and begins to find out how this endpoint can be reached. To be called once. */
+  /** Opens the sockets. To be called once, and {@link start} after it. */
   readonly bindSocket: BindSocket = async (addresses, handler) => {
     const { secretKey, platform, network, relays } = this.#options;
+    const stun = new StunProber({
+      platform,
+      send: (to, bytes) => this.#bound?.socket.send(to, bytes, bytes.length),
+    });
     const socket = await PeerSocket.bind(addresses, handler, {
       secretKey,
       platform,
       network,
       relayAccess: relays,
-      candidates: () => this.#candidates,
+      candidates: () => this.#candidates(),
       handler: {
-        pathEvent: (peer) => {
-          for (const listener of this.#pathListeners) {
-            listener(peer);
+        pathEvent: nothing,
+        relayChanged: (url, state) => {
+          if (url === this.#bound?.home.url && state.type === "waiting" && state.attempt > 2) {
+            // It may be gone for good: look for another one.
+            this.#bound.own.networkChanged({ major: false });
           }
+          this.#tell();
         },
-        relayChanged: () => this.#tell(),
-        intercept: () => false,
+        intercept: (from, bytes) => isStun(bytes) && stun.handle(from, bytes),
       },
     });
-    this.#socket = socket;
-    this.#candidates = reachableAddresses(socket.localAddresses, network.interfaces());
-    this.#home = new HomeRelay({
-      relays,
-      connections: socket.relays,
-      network,
-      platform,
-      changed: () => this.#tell(),
-    });
-    this.#watch = new InterfaceWatch({
-      platform,
-      interfaces: () => network.interfaces(),
-      changed: ({ major }) => this.#interfacesChanged(major),
-    });
-    if (relays.size > 0 || this.#options.discovery.length > 0) {
-      this.#watch.start();
-    }
-    this.#home.start();
-    this.#publish();
+    this.#bound = this.#join(socket, stun);
     return socket;
   };
 
+  /** Begins to find out how this endpoint can be reached. `connect` dials from its sockets. */
+  start(connect: (options: EngineConnectOptions) => EngineConnection): void {
+    const { own, home, watch } = this.#parts();
+    this.#connect = connect;
+    home.start();
+    own.start();
+    if (this.#options.relays.size > 0 || this.#options.discovery.length > 0) {
+      watch.start();
+    }
+    this.#publish();
+  }
+
   /** Where this endpoint can be reached, as far as it knows. */
   addr(): EndpointAddr {
-    const relay = this.#home?.url;
+    const relay = this.#bound?.home.url;
     const relays: TransportAddr[] = relay === undefined ? [] : [{ type: "relay", url: relay }];
-    const direct = this.#candidates.map((address): TransportAddr => ({ type: "ip", address }));
+    const direct = this.#candidates().map((address): TransportAddr => ({ type: "ip", address }));
     return new EndpointAddr(this.#options.secretKey.publicKey, [...relays, ...direct]);
   }
 
@@ -142,7 +162,7 @@ export class PeerNetwork {
   /** Resolves when the home relay is connected to; at once where there are no relays. */
   async online(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
-    while (!this.#closed && this.#home?.isOnline === false) {
+    while (!this.#closed && this.#bound?.home.isOnline === false) {
       await this.#changed.wait({ signal });
     }
     if (this.#closed) {
@@ -152,7 +172,7 @@ export class PeerNetwork {
 
   /** Begins to look for a peer. `over` is to be called when the dial has ended. */
   dial(addr: EndpointAddr, signal: AbortSignal): PeerDial {
-    const socket = this.#bound();
+    const { socket } = this.#parts();
     const { id } = addr;
     const { remote, over } = socket.dial(id);
     const looking = new AbortController();
@@ -174,7 +194,7 @@ export class PeerNetwork {
 
   /** Takes care of the paths of a connection. */
   attach(id: EndpointId, connection: EngineConnection): AttachedPaths {
-    const socket = this.#bound();
+    const { socket } = this.#parts();
     const transportAddrOf = (address: SocketAddress): TransportAddr =>
       socket.transportAddrOf(address);
     const { multipath } = connection;
@@ -205,9 +225,19 @@ export class PeerNetwork {
     };
   }
 
+  /** Looks at the network. */
+  netcheck(signal: AbortSignal | undefined): Promise<NetReport> {
+    const { netcheck, own, home, socket } = this.#parts();
+    return netcheck.run({
+      signal,
+      observed: (observation) => own.observed(observation),
+      ...this.#homeNow(socket, home),
+    });
+  }
+
   /** What is known of a peer; undefined for a stranger. */
   remoteInfo(id: EndpointId, connectionPaths: readonly ConnectionPath[]): RemoteInfo | undefined {
-    const socket = this.#bound();
+    const { socket } = this.#parts();
     const paths = socket.knownPaths(id);
     const transportAddrOf = (address: SocketAddress): TransportAddr =>
       socket.transportAddrOf(address);
@@ -216,22 +246,114 @@ export class PeerNetwork {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#watch?.stop();
-    this.#home?.stop();
+    const bound = this.#bound;
+    bound?.watch.stop();
+    bound?.home.stop();
+    bound?.own.stop();
+    bound?.stun.close();
+    bound?.discovery.close();
     this.#changed.notify();
     await this.#discovery.close();
   }
 
-  #bound(): PeerSocket {
-    if (this.#socket === undefined) {
+  #parts(): Bound {
+    if (this.#bound === undefined) {
       throw new EndpointError("endpoint-closed", "the endpoint is not bound");
     }
-    return this.#socket;
+    return this.#bound;
+  }
+
+  /** What belongs to a socket. */
+  #join(socket: PeerSocket, stun: StunProber): Bound {
+    const { platform, network, relays, stunServers, configured } = this.#options;
+    const bound = (): readonly SocketAddress[] => socket.localAddresses;
+    const interfaces = (): ReturnType<Network["interfaces"]> => network.interfaces();
+    const discovery = new AddressDiscovery({
+      network,
+      portOf: (relay) => discoveryPortOf(relay, relays.get(relay)),
+      connect: (options) => this.#connect(options),
+      observed: (observation) => own.observed(observation),
+    });
+    const home = new HomeRelay({
+      relays,
+      connections: socket.relays,
+      network,
+      platform,
+      changed: () => this.#tell(),
+    });
+    const observers = new AddressObservers({
+      platform,
+      resolveHost: (host, port) => network.resolveHost(host, port),
+      families: () => bound().map(({ family }) => family),
+      stunServers,
+      probe: (server, options) => stun.probe(server, options),
+      relays: () => [...relays.keys()].filter((relay) => discoveryPortOf(relay, relays.get(relay))),
+      discover: discovery.discover,
+    });
+    const authorities = [...relays.values()].flatMap((access) => access.authorities ?? []);
+    const netcheck = new Netcheck({
+      platform,
+      network,
+      bound,
+      observers,
+      relays: () => [...relays.keys()],
+      ...(authorities.length === 0 ? {} : { authorities }),
+    });
+    const own = new OwnAddresses({
+      platform,
+      bound,
+      interfaces,
+      configured,
+      changed: () => this.#addressesChanged(),
+      ...(relays.size === 0 && stunServers.length === 0
+        ? {}
+        : {
+            observe: async ({ full, signal, observed }) => {
+              const { homeRelay } = await netcheck.run({
+                full,
+                signal,
+                observed,
+                ...this.#homeNow(socket, home),
+              });
+              home.moveTo(homeRelay);
+            },
+          }),
+    });
+    const watch = new InterfaceWatch({
+      platform,
+      interfaces,
+      changed: (change) => {
+        if (change.major) {
+          discovery.networkChanged();
+        }
+        own.networkChanged(change);
+        if (change.major) {
+          socket.networkChanged(change);
+        }
+      },
+    });
+    return { socket, stun, discovery, home, netcheck, own, watch };
+  }
+
+  #homeNow(
+    socket: PeerSocket,
+    { url }: HomeRelay,
+  ): { readonly homeRelay?: RelayUrl; readonly homeLatencyMs?: number } {
+    if (url === undefined) {
+      return {};
+    }
+    const isAlive = socket.relays.state(url)?.type === "connected";
+    const homeLatencyMs = isAlive ? socket.relays.latencyMs(url) : undefined;
+    return { homeRelay: url, ...(homeLatencyMs === undefined ? {} : { homeLatencyMs }) };
+  }
+
+  #candidates(): readonly SocketAddress[] {
+    return this.#bound?.own.current.map(({ address }) => address) ?? [];
   }
 
   async #findFirst(addr: EndpointAddr, signal: AbortSignal, looking: AbortSignal): Promise<void> {
     const { id } = addr;
-    const socket = this.#bound();
+    const { socket } = this.#parts();
     const found = new Signal();
     const searching = this.#find(id, looking, () => found.notify());
     const stopListening = onAbort(signal, () => found.notify());
@@ -247,7 +369,7 @@ export class PeerNetwork {
 
   /** Takes in what the sources find of a peer until `signal`. Never rejects. */
   async #find(id: EndpointId, signal: AbortSignal, found = nothing): Promise<void> {
-    const socket = this.#bound();
+    const { socket } = this.#parts();
     try {
       for await (const { addr } of this.#discovery.resolve(id, { signal, fresh: true })) {
         socket.addAddresses(id, addr.addrs);
@@ -274,7 +396,7 @@ export class PeerNetwork {
 
   /** Each address with what came of it, then each source. */
   #tried(id: EndpointId): string {
-    const socket = this.#bound();
+    const { socket } = this.#parts();
     const known = socket.knownPaths(id)?.known ?? [];
     const addresses = known.map((address) => {
       const addr = socket.transportAddrOf(address);
@@ -289,7 +411,7 @@ export class PeerNetwork {
   }
 
   #relayState(url: RelayUrl): string {
-    const state = this.#socket?.relays.state(url);
+    const state = this.#bound?.socket.relays.state(url);
     switch (state?.type) {
       case "connected":
         return "relay connected";
@@ -309,14 +431,8 @@ export class PeerNetwork {
     });
   }
 
-  #interfacesChanged(major: boolean): void {
-    const socket = this.#bound();
-    this.#candidates = reachableAddresses(
-      socket.localAddresses,
-      this.#options.network.interfaces(),
-    );
-    socket.networkChanged({ major });
-    this.#home?.networkChanged();
+  #addressesChanged(): void {
+    this.#bound?.socket.networkChanged({ major: false });
     this.#tell();
   }
 
@@ -337,3 +453,10 @@ export class PeerNetwork {
 }
 
 const nothing = (): void => {};
+
+/** Undefined for a relay that does not tell addresses. */
+function discoveryPortOf(relay: RelayUrl, access: RelayAccess | undefined): number | undefined {
+  const hasTls = /^(?:https|wss):/.test(relay);
+  const port = access?.quicPort ?? (hasTls ? defaultDiscoveryPort : false);
+  return port === false ? undefined : port;
+}

@@ -11,6 +11,11 @@ export interface RelayAccess {
   readonly authToken?: string;
   /** Authorities in place of the system's, certificates in DER. */
   readonly authorities?: readonly Uint8Array[];
+  /**
+   * The UDP port at which it tells us where it sees us (QUIC address discovery), false for none. Default 7842, and none for
+   * a relay without TLS.
+   */
+  readonly quicPort?: number | false;
 }
 
 export interface RelayConnectionsOptions {
@@ -111,12 +116,14 @@ export class RelayConnections {
       return undefined;
     }
     const { secretKey, platform, openChannel, access, handler } = this.#options;
+    const { authToken, authorities } = access.get(url) ?? {};
     const client = new RelayClient({
       url,
       secretKey,
       platform,
       openChannel,
-      ...access.get(url),
+      ...(authToken === undefined ? {} : { authToken }),
+      ...(authorities === undefined ? {} : { authorities }),
       handler: {
         datagrams: (from, bytes, segmentSize) => handler.datagrams(url, from, bytes, segmentSize),
         // Paths notice by themselves, and a relay is not to be believed about peers.
