@@ -55,6 +55,7 @@ const shells = {
   "identity/ed25519.ts": ["node:crypto"],
   "identity/key-file.ts": ["node:crypto", "node:fs/promises", "node:path"],
   "identity/web-certificate.ts": ["node:crypto"],
+  "net/node-gateway.ts": ["node:fs"],
   "net/node-http.ts": ["node:crypto", "node:http", "node:https"],
   "net/node-interfaces.ts": ["node:fs", "node:os"],
   "net/resolve-host.ts": ["node:dns/promises", "node:net"],
