@@ -1,0 +1,25 @@
+/** How fast something may flow: so much a second, and so much at once. Times are `Platform.now()`. */
+export class TokenBucket {
+  readonly #perMs: number;
+  readonly #burst: number;
+  #tokens: number;
+  #at: number;
+
+  constructor(perSecond: number, burst: number, now: number) {
+    this.#perMs = perSecond / 1_000;
+    this.#burst = burst;
+    this.#tokens = burst;
+    this.#at = now;
+  }
+
+  /** Takes `count`, also when there are less. Returns how long to wait before taking more, in milliseconds: 0, mostly. */
+  take(count: number, now: number): number {
+    if (this.#perMs === Number.POSITIVE_INFINITY) {
+      return 0;
+    }
+    const refilled = this.#tokens + (now - this.#at) * this.#perMs;
+    this.#tokens = Math.min(refilled, this.#burst) - count;
+    this.#at = now;
+    return Math.max(-this.#tokens / this.#perMs, 0);
+  }
+}
