@@ -61,6 +61,13 @@ const shells = {
   "net/resolve-host.ts": ["node:dns/promises", "node:net"],
   "net/udp-socket.ts": ["node:dgram"],
   "relay/node-message-channel.ts": ["node:crypto", "node:dns", "node:net", "node:tls"],
+  "relay/server/relay-server.ts": [
+    "node:http",
+    "node:https",
+    "node:net",
+    "node:stream",
+    "node:tls",
+  ],
   "rpc/compression-zstd.ts": ["node:util", "node:zlib"],
 };
 
