@@ -19,7 +19,8 @@ const closeTimeoutMs = 2_000;
  */
 export const openNodeMessageChannel: OpenMessageChannel = (url, options, handler) => {
   try {
-    const channel = new NodeMessageChannel(connect(url, options), handler);
+    const channel = new NodeMessageChannel(connect(url, options));
+    channel.handler = handler;
     return channel;
   } catch (error) {
     // What cannot even be tried: an authority that is no certificate, a token that no header can hold.
@@ -31,20 +32,20 @@ export const openNodeMessageChannel: OpenMessageChannel = (url, options, handler
 /** A WebSocket of the `ws` package, of either side. */
 export class NodeMessageChannel implements MessageChannel {
   readonly #socket: WebSocket;
-  #handler: MessageChannelHandler;
+  /** Set it before the next turn of the event loop. */
+  handler: MessageChannelHandler | undefined;
   #buffered = 0;
   #error: Error | undefined;
   #over = false;
 
   /** Owns `socket` from now on. Where it is open already, `opened` is not called. */
-  constructor(socket: WebSocket, handler: MessageChannelHandler) {
+  constructor(socket: WebSocket) {
     this.#socket = socket;
-    this.#handler = handler;
     socket.binaryType = "nodebuffer";
-    socket.on("open", () => this.#handler.opened(socket.protocol));
+    socket.on("open", () => this.handler?.opened(socket.protocol));
     socket.on("message", (data: Buffer, isBinary) => {
       if (isBinary && !this.#over) {
-        this.#handler.message(new Uint8Array(data.buffer, data.byteOffset, data.length));
+        this.handler?.message(new Uint8Array(data.buffer, data.byteOffset, data.length));
       }
     });
     socket.on("error", (error) => {
@@ -53,7 +54,7 @@ export class NodeMessageChannel implements MessageChannel {
     socket.on("close", (code, reason) => {
       const text = reason.length > 0 ? ` ${JSON.stringify(reason.toString())}` : "";
       const told = code === noCloseFrame ? undefined : new Error(`closed with code ${code}${text}`);
-      this.#handler.closed(this.#over ? undefined : (this.#error ?? told));
+      this.handler?.closed(this.#over ? undefined : (this.#error ?? told));
       this.#over = true;
     });
   }
@@ -70,7 +71,7 @@ export class NodeMessageChannel implements MessageChannel {
     this.#socket.send(message, () => {
       this.#buffered -= message.length;
       if (this.#buffered === 0 && !this.#over) {
-        this.#handler.drained();
+        this.handler?.drained();
       }
     });
   }

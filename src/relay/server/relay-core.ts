@@ -59,6 +59,11 @@ export class RelayCore {
     return this.#connections.size;
   }
 
+  /** How many there may be. */
+  get maxConnections(): number {
+    return this.#limits.maxConnections;
+  }
+
   /** Bytes that wait for clients. */
   get queuedBytes(): number {
     return this.#total.queuedBytes;
