@@ -44,6 +44,7 @@ const layers = [
  */
 const shells = {
   "base/node-platform.ts": ["node:crypto"],
+  "discovery/node-multicast.ts": ["node:dgram", "node:os"],
   "discovery/node-resolve-txt.ts": ["node:dns/promises"],
   "engine/noq/wasm-module.ts": ["node:fs"],
   "engine/quiche/address-tokens.ts": ["node:crypto"],

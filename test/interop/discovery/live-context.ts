@@ -1,6 +1,7 @@
 import { nodePlatform } from "../../../src/base/node-platform.ts";
 import type { DiscoveredAddr, DiscoveryContext } from "../../../src/discovery/discovery.ts";
 import type { DiscoveryNetwork } from "../../../src/discovery/discovery-network.ts";
+import { openMulticast } from "../../../src/discovery/node-multicast.ts";
 import { resolveTxt } from "../../../src/discovery/node-resolve-txt.ts";
 import { pause } from "../../../src/discovery/pause.ts";
 import type { PeerDiscovery } from "../../../src/discovery/peer-discovery.ts";
@@ -12,7 +13,7 @@ import { nodeRequest } from "../../../src/net/node-http.ts";
 export const liveNetwork: DiscoveryNetwork = {
   request: nodeRequest,
   resolveTxt,
-  openMulticast: () => Promise.reject(new Error("no multicast here")),
+  openMulticast,
 };
 
 export interface LiveContext extends DiscoveryContext {

@@ -1,0 +1,70 @@
+// Processes that find each other by multicast on the interfaces of this machine. @number0/iroh does not expose iroh's local
+// discovery: its messages are held against recorded ones, in src/discovery/local-peer-message.test.ts.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { socketAddress } from "../../../src/base/socket-address.ts";
+import { localNetwork } from "../../../src/discovery/local-network.ts";
+import { openMulticast } from "../../../src/discovery/node-multicast.ts";
+import { PeerDiscovery } from "../../../src/discovery/peer-discovery.ts";
+import { EndpointAddr } from "../../../src/identity/endpoint-addr.ts";
+import { EndpointId } from "../../../src/identity/endpoint-id.ts";
+import { startProgram } from "../../support/process.ts";
+import { stayAlive } from "../../support/stay-alive.ts";
+import { addrTexts, find, liveContext } from "./live-context.ts";
+
+stayAlive();
+
+/** Why multicast cannot be had here; false where it can. */
+const noMulticast: string | false = await openMulticast(
+  { groups: [socketAddress("224.0.0.251", 5353), socketAddress("ff02::fb", 5353)], ttl: 255 },
+  { datagram: () => {}, failed: () => {} },
+).then(
+  async (socket): Promise<false> => {
+    await socket.close();
+    return false;
+  },
+  (error: unknown) => `this machine has no multicast: ${error}`,
+);
+
+const options = { skip: noMulticast, timeout: 60_000 };
+const program = new URL("local-peer.ts", import.meta.url);
+
+interface Greeting {
+  readonly id: string;
+  readonly port: number;
+  readonly found?: { readonly addrs: readonly string[]; readonly userData: string };
+}
+
+test("two processes find each other by id alone", options, async () => {
+  const context = liveContext();
+  const { publicKey: id } = context.secretKey;
+  await using ours = new PeerDiscovery([localNetwork()], context);
+  ours.publish({
+    addr: EndpointAddr.from({ id, addrs: ["192.0.2.9:9", "https://relay.example/"] }),
+  });
+  await using other = await startProgram(program, { args: [id.toString()] });
+  const greeting = other.greeting as Greeting;
+  assert.deepEqual(greeting.found?.addrs, ["relay:https://relay.example/", "ip:192.0.2.9:9"]);
+  const found = await find(ours, EndpointId.parse(greeting.id));
+  assert.deepEqual(addrTexts(found), [
+    `ip:192.0.2.1:${greeting.port}`,
+    `ip:[2001:db8::1]:${greeting.port}`,
+  ]);
+  assert.equal(found.userData, `process ${other.pid}`);
+  assert.deepEqual(context.reported, []);
+});
+
+test(
+  "a peer that only looks is answered, and a process that ends leaves the port to others",
+  options,
+  async () => {
+    await using ours = new PeerDiscovery([localNetwork()], liveContext());
+    for (let round = 0; round < 2; round += 1) {
+      await using other = await startProgram(program);
+      const { id, port } = other.greeting as Greeting;
+      const found = await find(ours, EndpointId.parse(id));
+      assert.ok(addrTexts(found).includes(`ip:192.0.2.1:${port}`));
+    }
+  },
+);
