@@ -1,0 +1,87 @@
+import type { PathKind } from "../peer/peer-protocol.ts";
+import type { LabSession } from "./lab-session.ts";
+import type { Measurement } from "./measurement.ts";
+
+/** Waits until the dialer has had an answer. Resolves with false when there is none in time. */
+export async function firstAnswer(session: LabSession): Promise<boolean> {
+  const { a } = session.peers;
+  const outcome = await a.until(
+    () => a.last("lost") ?? a.last("calls")?.calls.firstAnswerAt,
+    firstAnswerTimeoutMs,
+  );
+  return typeof outcome === "number";
+}
+
+/** Waits until the dialer sends by a path of this kind; false when it does not in time. */
+export async function pathBecomes(
+  session: LabSession,
+  kind: PathKind,
+  timeoutMs: number,
+): Promise<boolean> {
+  const { a } = session.peers;
+  const path = await a.until(
+    () => a.last("lost") ?? (a.last("path")?.kind === kind ? "there" : undefined),
+    timeoutMs,
+  );
+  return path === "there";
+}
+
+/**
+ * Ends the calls and says how it went. `expected`: the path that packets should take now; `since`: from when on stalls
+ * count.
+ */
+export async function concludeSession(
+  session: LabSession,
+  expected: PathKind,
+  since = 0,
+): Promise<Measurement> {
+  const { a, b } = session.peers;
+  const observed = await session.observedPath("a");
+  a.send({ type: "finish" });
+  await a.until(() => a.last("finished"), finishTimeoutMs);
+  const dialedAt = a.last("dialed")?.at ?? 0;
+  const calls = a.last("calls");
+  const logs = calls === undefined ? [] : [calls.calls, calls.messages];
+  const begun = sum(logs.map((log) => log.begun));
+  const lost = begun - sum(logs.map((log) => log.answered));
+  const stalls = logs.flatMap((log) => log.stalls).filter(({ from, ms }) => from + ms > since);
+  const longestStallMs = Math.max(0, ...stalls.map(({ ms }) => ms));
+  const connectedAt = a.last("connected")?.at;
+  const firstAnswerAt = calls?.calls.firstAnswerAt;
+  const directAt = a.events.find((event) => event.type === "path" && event.kind === "direct");
+  const dialer = a.last("path")?.kind;
+  const dialed = b.last("path")?.kind;
+  const problems = [
+    ...[a, b].flatMap((peer) => {
+      const event = peer.last("lost");
+      return event === undefined ? [] : [`${peer.host} lost the connection: ${event.reason}`];
+    }),
+    ...(firstAnswerAt === undefined ? ["no answer at all"] : []),
+    ...(lost === 0 ? [] : [`${lost} of ${begun} calls and messages lost`]),
+    ...logs.flatMap(({ problem }) => problem ?? []),
+    ...(observed === expected ? [] : [`bytes come by ${observed ?? "nothing"}, not ${expected}`]),
+    ...(dialer === expected ? [] : [`a says that it sends by ${dialer}`]),
+    ...(dialed === expected ? [] : [`b says that it sends by ${dialed}`]),
+  ];
+  return {
+    ...(connectedAt !== undefined && { connectMs: connectedAt - dialedAt }),
+    ...(firstAnswerAt !== undefined && { firstAnswerMs: firstAnswerAt - dialedAt }),
+    ...(directAt?.type === "path" && { directMs: directAt.at - dialedAt }),
+    path: {
+      ...(dialer && { dialer }),
+      ...(dialed && { dialed }),
+      ...(observed && { observed }),
+    },
+    begun,
+    lost,
+    longestStallMs,
+    problems,
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+const firstAnswerTimeoutMs = 20_000;
+const finishTimeoutMs = 35_000;

@@ -1,0 +1,13 @@
+import type { Pairing } from "./lab-session.ts";
+
+/** Who dials whom: the dialer stands first. */
+export type PairName = "ours-ours" | "ours-iroh" | "iroh-ours" | "iroh-iroh";
+
+export const pairs: Readonly<Record<PairName, Pairing>> = {
+  "ours-ours": { a: "ours", b: "ours" },
+  "ours-iroh": { a: "ours", b: "iroh" },
+  "iroh-ours": { a: "iroh", b: "ours" },
+  "iroh-iroh": { a: "iroh", b: "iroh" },
+};
+
+export const pairNames: readonly PairName[] = Object.keys(pairs) as PairName[];
