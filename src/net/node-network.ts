@@ -1,3 +1,4 @@
+import { openMulticast } from "../discovery/node-multicast.ts";
 import { resolveTxt } from "../discovery/node-resolve-txt.ts";
 import { openNodeMessageChannel } from "../relay/node-message-channel.ts";
 import type { Network } from "./network.ts";
@@ -14,7 +15,5 @@ export const nodeNetwork: Network = {
   request: nodeRequest,
   openMessageChannel: openNodeMessageChannel,
   resolveTxt,
-  openMulticast: async () => {
-    throw new Error("not yet");
-  },
+  openMulticast,
 };
