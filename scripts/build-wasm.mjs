@@ -43,6 +43,7 @@ const patched = {
     "noq-proto-tell-unacknowledged.patch",
     "noq-proto-probe-with-keys.patch",
     "noq-proto-first-burst.patch",
+    "noq-proto-tell-path-progress.patch",
   ],
 };
 

@@ -398,6 +398,10 @@ export interface PathInfo {
   readonly bytesReceived: number;
   readonly packetsSent: number;
   readonly packetsLost: number;
+  /** Sent over this path, and waiting for an acknowledgement now; those that only acknowledge others do not. */
+  readonly packetsWaiting: number;
+  /** Acknowledged, over whatever path that came. */
+  readonly packetsAcknowledged: number;
 }
 
 /**

@@ -34,6 +34,7 @@ const relayIdleTimeoutMs = 30_000;
 const lossProbeMs = 1_000;
 
 interface Watched {
+  readonly id: number;
   readonly remote: SocketAddress;
   readonly key: string;
   readonly isRelay: boolean;
@@ -164,10 +165,14 @@ export class ConnectionPaths {
     return [...this.#paths.values()].every(({ isRelay, isDead }) => isRelay || isDead);
   }
 
-  /** The paths that have turned out to be dead, each once; they are closed as soon as there are others. */
+  /**
+   * The paths that have turned out to be dead, each once; they are closed as soon as there are others. While all others are
+   * silent as well it is the peer that stands still, and no path is given up for that.
+   */
   watch(now: number): readonly Watched[] {
     const stalled: Watched[] = [];
-    for (const state of this.port.paths()) {
+    const states = this.port.paths();
+    for (const state of states) {
       const path = this.#paths.get(state.id);
       if (path === undefined) {
         continue;
@@ -177,19 +182,33 @@ export class ConnectionPaths {
         path.probedAt = now;
         this.port.ping(state.id);
       }
-      const found = path.watch.look(state, now);
-      if (found === "ask") {
-        this.port.ping(state.id);
+      switch (path.watch.look(state, now)) {
+        case "ask":
+          for (const { id } of states) {
+            this.port.ping(id);
+          }
+          break;
+        case "silent":
+          if (!path.isRelay && this.#othersLive(path)) {
+            if (!path.isDead) {
+              stalled.push(path);
+            }
+            path.isDead = true;
+            this.port.close(state.id);
+          }
+          break;
+        case "alive":
+          path.isDead &&= path.watch.askedAt !== undefined;
       }
-      if (found === "dead" && !path.isRelay) {
-        if (!path.isDead) {
-          stalled.push(path);
-        }
-        this.port.close(state.id);
-      }
-      path.isDead = found === "dead";
     }
     return stalled;
+  }
+
+  /** Whether another path has shown life since this one was asked for it; also where there is no other. */
+  #othersLive({ id, watch }: Watched): boolean {
+    const { askedAt = Number.POSITIVE_INFINITY } = watch;
+    const others = [...this.#paths.values()].filter((path) => path.id !== id);
+    return others.length === 0 || others.some((path) => path.watch.acknowledgedAt > askedAt);
   }
 
   isIdle(now: number): boolean {
@@ -212,6 +231,7 @@ export class ConnectionPaths {
 
   #watched(state: PathState, now: number): Watched {
     return {
+      id: state.id,
       remote: state.remote,
       key: formatSocketAddress(state.remote),
       isRelay: this.#isRelay(state.remote),

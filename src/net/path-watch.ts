@@ -1,14 +1,18 @@
-/** Counters of a path that only grow, and its round-trip time. */
+/** What shows of a path whether it lives. */
 export interface PathActivity {
-  readonly bytesSent: number;
+  /** Counts up. */
   readonly bytesReceived: number;
+  /** Sent over it, and waiting for an acknowledgement. */
+  readonly packetsWaiting: number;
+  /** Counts up: acknowledged, over whatever path that came. */
+  readonly packetsAcknowledged: number;
   readonly rttMs: number;
 }
 
-/** Nothing was heard for this long, or so many round-trip times, though there should have been: ask. */
+/** No sign of life for this long, or so many round-trip times, though there should have been one: ask. */
 const askAfterMs = 400;
 const askAfterRtts = 3;
-/** Nothing was heard for this long, or so many round-trip times: the path is dead. */
+/** No sign of life for this long, or so many round-trip times: the path is dead. */
 const deadAfterMs = 1_000;
 const deadAfterRtts = 6;
 /** What more than this many bytes since the last look are is data, and more of it is to be expected ... */
@@ -17,25 +21,39 @@ const dataBytes = 200;
 const expectMs = 3_000;
 
 /**
- * Notices that a path is dead long before its idle timeout: when something was sent and nothing comes back, or when data
- * was coming in and stops. Acknowledgements count as a sign of life. It costs a packet now and then, since silence alone
- * says nothing: what has merely nothing to say answers when it is asked.
+ * Notices that a path is dead long before its idle timeout: when what was sent over it is not acknowledged, or when data
+ * was coming in and stops. It costs a packet now and then, since silence alone says nothing: who merely has nothing to say
+ * answers when asked.
  *
  * iroh waits for the idle timeout, 15 seconds.
  */
 export class PathWatch {
-  #sent: number;
   #received: number;
+  #acknowledged: number;
+  /** When something came over it. */
   #heardAt: number;
-  /** Since when an answer is awaited. */
+  /** When something that was sent over it was acknowledged. */
+  #acknowledgedAt: number;
+  /** Since when an acknowledgement is awaited. */
   #waitingSince: number | undefined;
   #askedAt: number | undefined;
   #expectUntil = 0;
 
-  constructor({ bytesSent, bytesReceived }: PathActivity, now: number) {
-    this.#sent = bytesSent;
+  constructor({ bytesReceived, packetsAcknowledged }: PathActivity, now: number) {
     this.#received = bytesReceived;
+    this.#acknowledged = packetsAcknowledged;
     this.#heardAt = now;
+    this.#acknowledgedAt = now;
+  }
+
+  /** When what was sent over it last was seen to arrive. */
+  get acknowledgedAt(): number {
+    return this.#acknowledgedAt;
+  }
+
+  /** Since when there has been no answer to a question; undefined where nothing was asked. */
+  get askedAt(): number | undefined {
+    return this.#askedAt;
   }
 
   /** Whether another look within a moment could find anything. */
@@ -43,29 +61,17 @@ export class PathWatch {
     return this.#waitingSince === undefined && now >= this.#expectUntil;
   }
 
-  /** Looks at a path. To be called every {@link PathWatch.intervalMs}; "ask": have the peer answer over this path. */
-  look({ bytesSent, bytesReceived, rttMs }: PathActivity, now: number): "alive" | "ask" | "dead" {
-    if (bytesReceived !== this.#received) {
-      if (bytesReceived - this.#received > dataBytes) {
-        this.#expectUntil = now + expectMs;
-      }
-      this.#received = bytesReceived;
-      this.#sent = bytesSent;
-      this.#heardAt = now;
-      this.#waitingSince = undefined;
-      this.#askedAt = undefined;
-      return "alive";
-    }
-    if (bytesSent !== this.#sent) {
-      this.#sent = bytesSent;
-      this.#waitingSince ??= now;
-    }
-    const expectsData = now < this.#expectUntil;
-    const since = expectsData ? this.#heardAt : this.#waitingSince;
-    if (since === undefined) {
-      return "alive";
-    }
-    const quietMs = now - since;
+  /**
+   * Looks at a path. To be called every {@link PathWatch.intervalMs}. "ask": have the peer answer over this path; "silent":
+   * it was asked, and had the time to answer.
+   */
+  look(activity: PathActivity, now: number): "alive" | "ask" | "silent" {
+    const { rttMs } = activity;
+    this.#notice(activity, now);
+    const quietMs = Math.max(
+      this.#waitingSince === undefined ? 0 : now - this.#waitingSince,
+      now < this.#expectUntil ? now - Math.max(this.#heardAt, this.#acknowledgedAt) : 0,
+    );
     const askMs = Math.max(askAfterMs, askAfterRtts * rttMs);
     if (quietMs < askMs) {
       return "alive";
@@ -75,7 +81,29 @@ export class PathWatch {
       return "ask";
     }
     const hadTime = now - this.#askedAt >= askMs;
-    return hadTime && quietMs >= Math.max(deadAfterMs, deadAfterRtts * rttMs) ? "dead" : "alive";
+    return hadTime && quietMs >= Math.max(deadAfterMs, deadAfterRtts * rttMs) ? "silent" : "alive";
+  }
+
+  #notice(activity: PathActivity, now: number): void {
+    const { bytesReceived, packetsWaiting, packetsAcknowledged } = activity;
+    if (packetsAcknowledged !== this.#acknowledged) {
+      this.#acknowledged = packetsAcknowledged;
+      this.#acknowledgedAt = now;
+      this.#askedAt = undefined;
+      this.#waitingSince = packetsWaiting > 0 ? now : undefined;
+    } else if (packetsWaiting > 0) {
+      this.#waitingSince ??= now;
+    }
+    if (bytesReceived !== this.#received) {
+      if (bytesReceived - this.#received > dataBytes) {
+        this.#expectUntil = now + expectMs;
+      }
+      this.#received = bytesReceived;
+      this.#heardAt = now;
+      if (this.#waitingSince === undefined) {
+        this.#askedAt = undefined;
+      }
+    }
   }
 
   /** How often to look while anything goes on. Milliseconds. */

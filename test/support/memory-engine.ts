@@ -296,6 +296,8 @@ export class MemoryConnection implements EngineConnection, StreamOwner {
         active: true,
         status: "available",
         packetsSent: 0,
+        packetsWaiting: 0,
+        packetsAcknowledged: 0,
         rttMs: 0,
         mtu: 1_200,
         bytesSent: this.#written,

@@ -98,6 +98,7 @@ export class RecordedConnection implements ConnectionHandler {
   readonly available: StreamDirection[] = [];
   datagramsWritableCalls = 0;
   pathsChangedCalls = 0;
+  candidatesChanges = 0;
   onConnected: () => void = () => {};
   onAvailable: () => void = () => {};
   behaviour: StreamBehaviour;
@@ -153,6 +154,10 @@ export class RecordedConnection implements ConnectionHandler {
   datagramsWritable(): void {
     this.#expectConnected("datagramsWritable");
     this.datagramsWritableCalls += 1;
+  }
+
+  candidatesChanged(): void {
+    this.candidatesChanges += 1;
   }
 
   pathsChanged(): void {

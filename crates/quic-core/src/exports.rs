@@ -264,8 +264,8 @@ extern "C" fn connection_stats(handle: f64) -> *const u8 {
 }
 
 /// u32 count, u32 zero, then for each path u32 id, u32 flags (1 in use, 2 a backup, 4 a backup for the peer), and the
-/// numbers round-trip time in milliseconds, MTU, bytes sent and received, packets sent and lost; the address, and zeros
-/// up to 24 bytes. Null when the connection is gone.
+/// numbers round-trip time in milliseconds, MTU, bytes sent and received, packets sent and lost, packets that wait for an
+/// acknowledgement and that have got it; the address, and zeros up to 24 bytes. Null when the connection is gone.
 #[unsafe(no_mangle)]
 extern "C" fn connection_paths(handle: f64) -> *const u8 {
     with_peer(handle, std::ptr::null(), |peer| {
@@ -279,13 +279,14 @@ extern "C" fn connection_paths(handle: f64) -> *const u8 {
                 let backup = peer.quic.path_status(id) == Ok(PathStatus::Backup);
                 let peers_backup = peer.quic.remote_path_status(id) == Some(PathStatus::Backup);
                 let flags = u32::from(id == active) | u32::from(backup) << 1 | u32::from(peers_backup) << 2;
-                Some((id, flags, remote, peer.quic.path_stats(id)?))
+                let progress = peer.quic.path_progress(id)?;
+                Some((id, flags, remote, peer.quic.path_stats(id)?, progress))
             })
             .collect();
         answer(|answer| {
             answer.u32(paths.len() as u32);
             answer.u32(0);
-            for (id, flags, remote, stats) in &paths {
+            for (id, flags, remote, stats, (waiting, acknowledged)) in &paths {
                 answer.u32(path_number(*id));
                 answer.u32(*flags);
                 answer.number(milliseconds(stats));
@@ -294,6 +295,8 @@ extern "C" fn connection_paths(handle: f64) -> *const u8 {
                 answer.number(stats.udp_rx.bytes as f64);
                 answer.number(stats.sent_packets as f64);
                 answer.number(stats.lost_packets as f64);
+                answer.number(*waiting as f64);
+                answer.number(*acknowledged as f64);
                 answer.address(*remote);
                 answer.align();
             }

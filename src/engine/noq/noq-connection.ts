@@ -34,7 +34,7 @@ export interface ConnectionOwner {
 /** "closing": we have closed it, and the handler is still to be told. */
 type State = "handshaking" | "connected" | "closing" | "closed";
 
-const pathRecordLength = 80;
+const pathRecordLength = 96;
 /** Flags of a path. */
 const activeFlag = 1;
 const backupFlag = 2;
@@ -180,7 +180,7 @@ export class NoqConnection implements EngineConnection, StreamOwner {
       const flags = view.getUint32(at + 4, true);
       return {
         id: view.getUint32(at, true),
-        remote: this.#owner.addresses.decode(bytes, at + 56),
+        remote: this.#owner.addresses.decode(bytes, at + 72),
         active: (flags & activeFlag) !== 0,
         status: (flags & backupFlag) !== 0 ? "backup" : "available",
         rttMs: view.getFloat64(at + 8, true),
@@ -189,6 +189,8 @@ export class NoqConnection implements EngineConnection, StreamOwner {
         bytesReceived: view.getFloat64(at + 32, true),
         packetsSent: view.getFloat64(at + 40, true),
         packetsLost: view.getFloat64(at + 48, true),
+        packetsWaiting: view.getFloat64(at + 56, true),
+        packetsAcknowledged: view.getFloat64(at + 64, true),
       };
     });
   }

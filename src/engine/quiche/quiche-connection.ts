@@ -270,6 +270,9 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
         bytesReceived,
         packetsSent: datagramsSent,
         packetsLost,
+        // It does not tell, and nothing needs it where there is one path.
+        packetsWaiting: 0,
+        packetsAcknowledged: 0,
       },
     ];
   }
