@@ -5,7 +5,7 @@ import { iroh } from "./iroh.ts";
 /** The binding takes and gives bytes as lists of numbers. */
 export const numbers = (text: string): number[] => [...new TextEncoder().encode(text)];
 
-/** A real iroh endpoint on a loopback address, without relays and discovery, that accepts whoever dials. */
+/** A real iroh endpoint on a loopback address, without discovery, that accepts whoever dials. */
 export class IrohPeer implements AsyncDisposable {
   readonly endpoint: IrohEndpoint;
   readonly #accepted = new AsyncQueue<IrohConnection>();
@@ -15,14 +15,29 @@ export class IrohPeer implements AsyncDisposable {
     void this.#acceptAll();
   }
 
-  static async bind(alpn: string, address = "127.0.0.1:0"): Promise<IrohPeer> {
+  /**
+   * @param relayUrl its home relay; default: none
+   * @param options.online whether to wait until it is connected there
+   */
+  static async bind(
+    alpn: string,
+    address = "127.0.0.1:0",
+    relayUrl?: string,
+    { online = true }: { readonly online?: boolean } = {},
+  ): Promise<IrohPeer> {
     const { Endpoint, RelayMode, presetMinimal } = iroh();
     const builder = Endpoint.builder();
     presetMinimal(builder);
     builder.alpns([numbers(alpn)]);
-    builder.relayMode(RelayMode.disabled());
+    builder.relayMode(
+      relayUrl === undefined ? RelayMode.disabled() : RelayMode.customFromUrls([relayUrl]),
+    );
     builder.bindAddr(address);
-    return new IrohPeer(await builder.bind());
+    const endpoint = await builder.bind();
+    if (relayUrl !== undefined && online) {
+      await endpoint.online();
+    }
+    return new IrohPeer(endpoint);
   }
 
   get id(): string {
@@ -38,6 +53,12 @@ export class IrohPeer implements AsyncDisposable {
   connect(ticket: string, alpn: string): Promise<IrohConnection> {
     const addr = iroh().EndpointTicket.fromString(ticket).endpointAddr();
     return this.endpoint.connect(addr, numbers(alpn));
+  }
+
+  /** Dials `peer` by its id and a relay, knowing nothing else of it. */
+  connectByRelay(peer: IrohPeer, relayUrl: string, alpn: string): Promise<IrohConnection> {
+    const { EndpointAddr } = iroh();
+    return this.endpoint.connect(new EndpointAddr(peer.endpoint.id(), relayUrl, []), numbers(alpn));
   }
 
   /** The next connection that was dialed to this endpoint. */
