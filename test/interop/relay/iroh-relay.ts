@@ -1,0 +1,101 @@
+// The real relay: iroh-relay of n0-computer, a program in Rust.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CargoBinary } from "../../support/cargo-binary.ts";
+
+const binary = new CargoBinary({
+  crate: "iroh-relay",
+  version: "1.4.1",
+  features: ["server"],
+});
+
+/** Why iroh's relay cannot run here, for the tests' `skip`; false where it can. The first call may build it. */
+export const noIrohRelay: string | false = binary.prepare() ?? false;
+
+/** How long the relay may take until it answers. */
+const startTimeoutMs = 30_000;
+
+/** A running iroh-relay on loopback, in plain HTTP. */
+export class IrohRelay implements AsyncDisposable {
+  readonly url: string;
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #folder: string;
+
+  private constructor(url: string, child: ChildProcess, folder: string) {
+    this.url = url;
+    this.pid = child.pid ?? 0;
+    this.#child = child;
+    this.#folder = folder;
+  }
+
+  /** @param options.config more lines of its configuration, TOML */
+  static async start(
+    options: { readonly port?: number; readonly config?: string } = {},
+  ): Promise<IrohRelay> {
+    const port = options.port ?? (await freePort());
+    const folder = mkdtempSync(join(tmpdir(), "iroh-relay-"));
+    const config = join(folder, "relay.toml");
+    writeFileSync(
+      config,
+      `http_bind_addr = "127.0.0.1:${port}"\nenable_metrics = false\n${options.config ?? ""}\n`,
+    );
+    const child = spawn(binary.path, ["--dev", "--config-path", config], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr = (stderr + text).slice(-10_000);
+    });
+    process.once("exit", () => child.kill("SIGKILL"));
+    const url = `http://127.0.0.1:${port}/`;
+    const end = performance.now() + startTimeoutMs;
+    while (!(await answers(`${url}ping`))) {
+      if (child.exitCode !== null || performance.now() > end) {
+        child.kill("SIGKILL");
+        throw new Error(`iroh-relay did not start: ${stderr}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return new IrohRelay(url, child, folder);
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  /** Ends it without a chance to say goodbye. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const exited = once(this.#child, "exit");
+      this.#child.kill("SIGKILL");
+      await exited;
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url)).ok;
+  } catch {
+    return false;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  return typeof address === "object" && address !== null ? address.port : 0;
+}

@@ -1,0 +1,126 @@
+// Our relay client at iroh's relay.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { stayAlive } from "../../support/stay-alive.ts";
+import { IrohRelay, noIrohRelay } from "./iroh-relay.ts";
+import { RelayPeer } from "./relay-peer.ts";
+
+const options = { skip: noIrohRelay, timeout: 120_000 };
+
+stayAlive();
+
+async function pair(relay: IrohRelay): Promise<[RelayPeer, RelayPeer]> {
+  const peers: [RelayPeer, RelayPeer] = [new RelayPeer(relay.url), new RelayPeer(relay.url)];
+  await Promise.all(peers.map((peer) => peer.reached("connected")));
+  return peers;
+}
+
+test(
+  "F25: datagrams and batches cross iroh's relay in both directions, in order",
+  options,
+  async () => {
+    await using relay = await IrohRelay.start();
+    const [a, b] = await pair(relay);
+    using _a = a;
+    using _b = b;
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      for (let index = 0; index < 100; index += 1) {
+        from.client.send(to.id, new Uint8Array(1_200).fill(index), 1_200);
+      }
+      from.client.send(
+        to.id,
+        Uint8Array.from({ length: 10_000 }, (_, index) => index),
+        1_200,
+      );
+      from.client.send(to.id, new Uint8Array(65_502), 65_502);
+      from.client.send(to.id, new Uint8Array(66_000), 1_200);
+      from.client.send(to.id, Uint8Array.of(1), 1);
+      await to.until(() => to.received.length === 105);
+      assert.ok(to.received.every(({ from: sender }) => sender.equals(from.id)));
+      assert.deepEqual(
+        to.received.map(({ bytes, segmentSize }) => [bytes.length, segmentSize, bytes[0]]),
+        [
+          ...Array.from({ length: 100 }, (_, index) => [1_200, 1_200, index]),
+          [10_000, 1_200, 0],
+          [65_502, 65_502, 0],
+          [64_800, 1_200, 0],
+          [1_200, 1_200, 0],
+          [1, 1, 1],
+        ],
+      );
+      assert.deepEqual(from.client.stats().dropped, 0);
+    }
+    assert.ok(a.client.latencyMs !== undefined && a.client.latencyMs > 0);
+  },
+);
+
+test("a peer that leaves iroh's relay is said to be gone", options, async () => {
+  await using relay = await IrohRelay.start();
+  const [a, b] = await pair(relay);
+  using _b = b;
+  a.client.send(b.id, Uint8Array.of(1), 1);
+  await b.until(() => b.received.length === 1);
+  a.client.close();
+  await b.until(() => b.gone.length === 1);
+  assert.ok(b.gone[0]?.equals(a.id));
+});
+
+test(
+  "iroh's relay takes the right token and says what is wrong with another",
+  options,
+  async () => {
+    await using relay = await IrohRelay.start({ config: 'access.shared_token = ["sesame"]' });
+    using right = new RelayPeer(relay.url, { authToken: "sesame" });
+    await right.reached("connected");
+    using wrong = new RelayPeer(relay.url, { authToken: "simsim" });
+    using none = new RelayPeer(relay.url);
+    for (const peer of [wrong, none]) {
+      const { error, delayMs } = await peer.reached("waiting");
+      assert.equal(error.code, "denied");
+      assert.match(error.message, /not authorized/);
+      assert.ok(delayMs >= 2_500);
+    }
+  },
+);
+
+test(
+  "F26: iroh's relay tells of another client with the same id, and when it has left",
+  options,
+  async () => {
+    await using relay = await IrohRelay.start();
+    using first = new RelayPeer(relay.url);
+    await first.reached("connected");
+    {
+      using second = new RelayPeer(relay.url, { secretKey: first.key });
+      await second.reached("connected");
+      await first.until(() => first.states.length === 2);
+    }
+    await first.until(() => first.states.length === 3);
+    assert.deepEqual(first.states, [
+      { type: "connected", health: "healthy" },
+      { type: "connected", health: "same-id-elsewhere" },
+      { type: "connected", health: "healthy" },
+    ]);
+  },
+);
+
+test(
+  "F21: clients are back when iroh's relay was killed and has started again",
+  options,
+  async () => {
+    const relay = await IrohRelay.start();
+    const [a, b] = await pair(relay);
+    using _a = a;
+    using _b = b;
+    await relay.kill();
+    await Promise.all([a.reached("waiting"), b.reached("waiting")]);
+    await using _next = await IrohRelay.start({ port: relay.port });
+    await Promise.all([a.reached("connected"), b.reached("connected")]);
+    a.client.send(b.id, Uint8Array.of(42), 1);
+    await b.until(() => b.received.length === 1);
+  },
+);
