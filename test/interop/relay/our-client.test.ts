@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { IrohRelay, noIrohRelay } from "../../support/iroh-relay.ts";
 import { stayAlive } from "../../support/stay-alive.ts";
-import { IrohRelay, noIrohRelay } from "./iroh-relay.ts";
 import { RelayPeer } from "./relay-peer.ts";
 
 const options = { skip: noIrohRelay, timeout: 120_000 };

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CargoBinary } from "../../support/cargo-binary.ts";
+import { CargoBinary } from "./cargo-binary.ts";
 
 const binary = new CargoBinary({
   crate: "iroh-relay",
