@@ -31,7 +31,7 @@ export interface MessageChannelOptions {
   readonly subprotocols: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
   /** Authorities in place of the system's, certificates in DER. */
-  readonly authorities?: readonly Uint8Array[];
+  readonly authorities?: readonly Uint8Array[] | undefined;
   /** Until `opened`. Milliseconds. */
   readonly timeoutMs: number;
   /** A longer message ends the channel. */

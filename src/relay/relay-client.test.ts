@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { decodeHex, encodeHex } from "../base/hex.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
 import { parseRelayUrl } from "../identity/relay-url.ts";
@@ -425,6 +426,41 @@ test("a frame that has no place ends the connection, and another is made", () =>
     assert.equal(waitingState(relay).error.code, "invalid-frame");
     relay.until("connected", 1_000);
   }
+});
+
+test("F30: random messages of a relay end the connection at worst, and nothing is thrown", () => {
+  const relay = new ScriptedRelay();
+  const message = fc
+    .tuple(fc.integer({ min: 0, max: 15 }), fc.uint8Array({ maxLength: 60 }))
+    .map(([type, rest]) => Uint8Array.of(type, ...rest));
+  fc.assert(
+    fc.property(fc.array(message, { maxLength: 5 }), (messages) => {
+      relay.until("connected");
+      for (const bytes of messages) {
+        relay.channel?.send(bytes);
+      }
+      relay.platform.runFor(100);
+      assert.notEqual(relay.client.state.type, "closed");
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a relay that invents senders gets a client to look at 1,000 of them and 200 more a second", () => {
+  const relay = new ScriptedRelay();
+  relay.until("connected");
+  const contents = Uint8Array.of(1);
+  for (let count = 0; count < 3_000; count += 1) {
+    const { bytes } = SecretKey.generate().publicKey;
+    relay.send({ type: "datagrams", peer: bytes, ecn: 0, segmentSize: undefined, contents });
+  }
+  relay.platform.runFor(50);
+  assert.ok(relay.received.length >= 1_000 && relay.received.length < 1_100);
+  relay.send({ type: "datagrams", peer: peer.bytes, ecn: 0, segmentSize: undefined, contents });
+  relay.platform.runFor(1_000);
+  relay.send({ type: "datagrams", peer: peer.bytes, ecn: 0, segmentSize: undefined, contents });
+  relay.platform.runFor(50);
+  assert.ok(relay.received.at(-1)?.from.equals(peer));
 });
 
 test("F26: the health that a relay tells of shows in the state, once for each change", () => {

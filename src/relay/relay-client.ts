@@ -1,6 +1,5 @@
 import type { Platform, Timer } from "../base/platform.ts";
-import { EndpointId } from "../identity/endpoint-id.ts";
-import { IdentityError } from "../identity/identity-error.ts";
+import type { EndpointId } from "../identity/endpoint-id.ts";
 import type { RelayUrl } from "../identity/relay-url.ts";
 import type { SecretKey } from "../identity/secret-key.ts";
 import { DatagramBacklog } from "./datagram-backlog.ts";
@@ -8,8 +7,9 @@ import { type EncodedDatagrams, encodeDatagramFrames } from "./datagram-frames.t
 import type { OpenMessageChannel } from "./message-channel.ts";
 import { ReconnectPlan } from "./reconnect-plan.ts";
 import { RelayConnection } from "./relay-connection.ts";
-import { RelayError } from "./relay-error.ts";
+import type { RelayError } from "./relay-error.ts";
 import { type DatagramsFrame, type RelayNews, relayStatus } from "./relay-frame.ts";
+import { SenderIds } from "./sender-ids.ts";
 
 /** A network change leaves an attempt to connect alone that is younger than this. */
 const minAttemptMs = 1_000;
@@ -21,9 +21,9 @@ export interface RelayClientOptions {
   readonly platform: Platform;
   readonly openChannel: OpenMessageChannel;
   /** For relays that want one. Sent as a Bearer token. */
-  readonly authToken?: string;
+  readonly authToken?: string | undefined;
   /** Authorities in place of the system's, certificates in DER. */
-  readonly authorities?: readonly Uint8Array[];
+  readonly authorities?: readonly Uint8Array[] | undefined;
   readonly handler: RelayClientHandler;
 }
 
@@ -76,6 +76,7 @@ export class RelayClient {
   readonly #options: RelayClientOptions;
   readonly #plan = new ReconnectPlan();
   readonly #backlog = new DatagramBacklog();
+  readonly #senders: SenderIds;
   readonly #stats = {
     bytesSent: 0,
     bytesReceived: 0,
@@ -91,6 +92,7 @@ export class RelayClient {
   constructor(options: RelayClientOptions) {
     this.url = options.url;
     this.#options = options;
+    this.#senders = new SenderIds(options.platform.now());
     this.#state = { type: "connecting", attempt: this.#plan.attempt };
     this.#connect();
   }
@@ -186,7 +188,7 @@ export class RelayClient {
         this.#handleDatagrams(frame);
         return;
       case "endpoint-gone":
-        this.#options.handler.endpointGone(readPeer(frame.peer));
+        this.#handleGone(this.#senders.get(frame.peer, this.#now()));
         return;
       case "status":
         this.#setHealth(healthOfStatus(frame.status));
@@ -201,10 +203,18 @@ export class RelayClient {
   }
 
   #handleDatagrams({ peer, contents, segmentSize = contents.length }: DatagramsFrame): void {
-    if (contents.length > 0) {
-      this.#stats.bytesReceived += contents.length;
-      this.#stats.datagramsReceived += Math.ceil(contents.length / segmentSize);
-      this.#options.handler.datagrams(readPeer(peer), contents, segmentSize);
+    const from = this.#senders.get(peer, this.#now());
+    if (from === undefined || contents.length === 0) {
+      return;
+    }
+    this.#stats.bytesReceived += contents.length;
+    this.#stats.datagramsReceived += Math.ceil(contents.length / segmentSize);
+    this.#options.handler.datagrams(from, contents, segmentSize);
+  }
+
+  #handleGone(id: EndpointId | undefined): void {
+    if (id !== undefined) {
+      this.#options.handler.endpointGone(id);
     }
   }
 
@@ -280,19 +290,6 @@ export class RelayClient {
     const bytes = new Uint16Array(1);
     this.#options.platform.randomFill(new Uint8Array(bytes.buffer));
     return (bytes[0] ?? 0) / 0x1_0000;
-  }
-}
-
-function readPeer(bytes: Uint8Array): EndpointId {
-  try {
-    return EndpointId.fromBytes(bytes);
-  } catch (error) {
-    if (!(error instanceof IdentityError)) {
-      throw error;
-    }
-    throw new RelayError("invalid-frame", `invalid relay frame: ${error.message}`, {
-      cause: error,
-    });
   }
 }
 

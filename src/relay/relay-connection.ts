@@ -80,7 +80,7 @@ export class RelayConnection {
       {
         subprotocols: relaySubprotocols,
         headers: authToken === undefined ? {} : { authorization: `Bearer ${authToken}` },
-        ...(authorities === undefined ? {} : { authorities }),
+        authorities,
         timeoutMs: connectTimeoutMs,
         maxMessageBytes: maxRelayMessageBytes,
       },

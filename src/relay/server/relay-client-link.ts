@@ -11,10 +11,10 @@ import {
   type RelayVersion,
   relayStatus,
 } from "../relay-frame.ts";
+import { TokenBucket } from "../token-bucket.ts";
 import { FrameQueue } from "./frame-queue.ts";
 import type { RelayLimits } from "./relay-limits.ts";
 import type { RelayMetrics } from "./relay-metrics.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 /** Silence after which a client is pinged, and what is added to it by chance, so that not all are pinged at once. */
 const idleMs = 15_000;

@@ -227,6 +227,9 @@ test("a relay ends with clients that do not answer, and once", async (t) => {
   );
   socket.write(`GET /relay HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n`);
   await once(socket, "data");
+  const silent = connect(relay.address.port, "127.0.0.1");
+  await once(silent, "connect");
+  await fetch(`${relay.url}ping`);
   await Promise.all([relay.close(), relay.close()]);
   socket.destroy();
 });

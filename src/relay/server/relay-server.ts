@@ -47,7 +47,7 @@ const checkIntervalMs = 5_000;
 
 export interface ListenAddress {
   /** Default: all addresses, IPv6 and IPv4. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** 0: any that is free. */
   readonly port: number;
 }
@@ -63,15 +63,15 @@ export interface RelayCertificate {
 export interface RelayServerOptions {
   readonly listen: ListenAddress;
   /** Default: plain HTTP, for tests and behind a proxy. */
-  readonly tls?: RelayCertificate;
+  readonly tls?: RelayCertificate | undefined;
   /** Beside TLS: a plain port for the check whether a captive portal stands in between, and nothing else. */
-  readonly plain?: ListenAddress;
+  readonly plain?: ListenAddress | undefined;
   /** Where `/metrics` is: `"here"` among the other pages, or on an address of its own. Default: nowhere. */
-  readonly metrics?: "here" | ListenAddress;
+  readonly metrics?: "here" | ListenAddress | undefined;
   /** Who may use the relay. Default: everybody. */
-  readonly authorize?: AuthorizeRelayClient;
-  readonly limits?: Partial<RelayLimits>;
-  readonly platform?: Platform;
+  readonly authorize?: AuthorizeRelayClient | undefined;
+  readonly limits?: Partial<RelayLimits> | undefined;
+  readonly platform?: Platform | undefined;
 }
 
 /**
@@ -160,9 +160,12 @@ export class RelayServer implements AsyncDisposable {
    */
   async close(options?: CloseRelayOptions): Promise<void> {
     const { main, metrics, plain } = this.#listeners;
-    const closed = [main, metrics, plain].map((listener) => listener?.close());
+    const listeners = [main, metrics, plain];
+    for (const listener of listeners) {
+      listener?.stop();
+    }
     await this.#core.close(options);
-    await Promise.all(closed);
+    await Promise.all(listeners.map((listener) => listener?.close()));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -188,6 +191,8 @@ interface ListenerOptions {
 class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server & { setSecureContext?(options: SecureContextOptions): void };
+  readonly #sockets = new Set<Socket>();
+  #closed: Promise<void> | undefined;
   readonly #webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -208,7 +213,9 @@ class Listener {
     this.#server.maxConnections = maxConnections + spareConnections;
     this.#server.on("connection", (socket: Socket) => {
       metrics.httpConnections += 1;
+      this.#sockets.add(socket);
       socket.on("close", () => {
+        this.#sockets.delete(socket);
         metrics.httpConnectionsClosed += 1;
       });
     });
@@ -242,10 +249,18 @@ class Listener {
     readingCertificate(() => this.#server.setSecureContext?.(secureContext(certificate)));
   }
 
+  /** Takes no more connections. */
+  stop(): void {
+    this.#closed ??= new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  /** Ends what is still connected. Node.js itself would wait for a client that never asks for anything. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
-    await closed;
+    this.stop();
+    for (const socket of this.#sockets) {
+      socket.destroy();
+    }
+    await this.#closed;
   }
 
   #handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

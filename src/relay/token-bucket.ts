@@ -17,9 +17,21 @@ export class TokenBucket {
     if (this.#perMs === Number.POSITIVE_INFINITY) {
       return 0;
     }
-    const refilled = this.#tokens + (now - this.#at) * this.#perMs;
-    this.#tokens = Math.min(refilled, this.#burst) - count;
-    this.#at = now;
+    this.#refill(now);
+    this.#tokens -= count;
     return Math.max(-this.#tokens / this.#perMs, 0);
+  }
+
+  /** Takes `count` if there are so many; tells whether. */
+  tryTake(count: number, now: number): boolean {
+    this.#refill(now);
+    const enough = this.#tokens >= count;
+    this.#tokens -= enough ? count : 0;
+    return enough;
+  }
+
+  #refill(now: number): void {
+    this.#tokens = Math.min(this.#tokens + (now - this.#at) * this.#perMs, this.#burst);
+    this.#at = now;
   }
 }
