@@ -20,7 +20,16 @@ export const noIrohRelay: string | false = binary.prepare() ?? false;
 /** How long the relay may take until it answers. */
 const startTimeoutMs = 30_000;
 
-/** A running iroh-relay on loopback, in plain HTTP. */
+export interface IrohRelayOptions {
+  /** Default: one that is free. */
+  readonly port?: number;
+  /** More lines of its configuration, TOML. */
+  readonly config?: string;
+  /** A certificate and its key, both PEM. Default: plain HTTP. */
+  readonly tls?: { readonly chainPem: string; readonly keyPem: string };
+}
+
+/** A running iroh-relay on loopback. */
 export class IrohRelay implements AsyncDisposable {
   readonly url: string;
   readonly pid: number;
@@ -34,34 +43,55 @@ export class IrohRelay implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** @param options.config more lines of its configuration, TOML */
-  static async start(
-    options: { readonly port?: number; readonly config?: string } = {},
-  ): Promise<IrohRelay> {
-    const port = options.port ?? (await freePort());
+  static async start({ config = "", port, tls }: IrohRelayOptions = {}): Promise<IrohRelay> {
+    const mainPort = port ?? (await freePort());
+    const plainPort = tls === undefined ? mainPort : await freePort();
     const folder = mkdtempSync(join(tmpdir(), "iroh-relay-"));
-    const config = join(folder, "relay.toml");
-    writeFileSync(
+    const write = (name: string, text: string): string => {
+      const path = join(folder, name);
+      writeFileSync(path, text);
+      return path;
+    };
+    const lines = [
+      `http_bind_addr = "127.0.0.1:${plainPort}"`,
+      "enable_metrics = false",
       config,
-      `http_bind_addr = "127.0.0.1:${port}"\nenable_metrics = false\n${options.config ?? ""}\n`,
+      ...(tls === undefined
+        ? []
+        : [
+            "[tls]",
+            `https_bind_addr = "127.0.0.1:${mainPort}"`,
+            'cert_mode = "Manual"',
+            `manual_cert_path = "${write("cert.pem", tls.chainPem)}"`,
+            `manual_key_path = "${write("key.pem", tls.keyPem)}"`,
+          ]),
+    ];
+    const configPath = write("relay.toml", lines.join("\n"));
+    const child = spawn(
+      binary.path,
+      [...(tls === undefined ? ["--dev"] : []), "--config-path", configPath],
+      { stdio: ["ignore", "ignore", "pipe"] },
     );
-    const child = spawn(binary.path, ["--dev", "--config-path", config], {
-      stdio: ["ignore", "ignore", "pipe"],
-    });
     let stderr = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr = (stderr + text).slice(-10_000);
     });
-    process.once("exit", () => child.kill("SIGKILL"));
-    const url = `http://127.0.0.1:${port}/`;
+    const killAtExit = (): void => {
+      child.kill("SIGKILL");
+    };
+    process.once("exit", killAtExit);
+    child.once("exit", () => process.off("exit", killAtExit));
     const end = performance.now() + startTimeoutMs;
-    while (!(await answers(`${url}ping`))) {
+    // The one page that is there in plain HTTP with and without TLS.
+    while (!(await answers(`http://127.0.0.1:${plainPort}/generate_204`))) {
       if (child.exitCode !== null || performance.now() > end) {
         child.kill("SIGKILL");
         throw new Error(`iroh-relay did not start: ${stderr}`);
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    const url =
+      tls === undefined ? `http://127.0.0.1:${mainPort}/` : `https://localhost:${mainPort}/`;
     return new IrohRelay(url, child, folder);
   }
 

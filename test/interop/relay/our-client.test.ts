@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parseCertificates } from "../../../src/identity/certificates.ts";
 import { IrohRelay, noIrohRelay } from "../../support/iroh-relay.ts";
 import { stayAlive } from "../../support/stay-alive.ts";
+import { TestAuthority } from "../../support/test-pki.ts";
 import { RelayPeer } from "./relay-peer.ts";
 
 const options = { skip: noIrohRelay, timeout: 120_000 };
@@ -122,5 +124,22 @@ test(
     await Promise.all([a.reached("connected"), b.reached("connected")]);
     a.client.send(b.id, Uint8Array.of(42), 1);
     await b.until(() => b.received.length === 1);
+  },
+);
+
+test(
+  "iroh's relay is reached by TLS, with an own authority and a dot at the end of its name",
+  options,
+  async () => {
+    const authority = await TestAuthority.create();
+    await using relay = await IrohRelay.start({ tls: await authority.server(["localhost"]) });
+    const authorities = parseCertificates(authority.certPem);
+    using a = new RelayPeer(relay.url, { authorities });
+    using b = new RelayPeer(relay.url.replace("localhost", "localhost."), { authorities });
+    using stranger = new RelayPeer(relay.url);
+    await Promise.all([a.reached("connected"), b.reached("connected")]);
+    a.client.send(b.id, Uint8Array.of(42), 1);
+    await b.until(() => b.received.length === 1);
+    assert.equal((await stranger.reached("waiting")).error.code, "unreachable");
   },
 );
