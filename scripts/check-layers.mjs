@@ -62,7 +62,7 @@ const shells = {
   "net/resolve-host.ts": ["node:dns/promises", "node:net"],
   "net/udp-socket.ts": ["node:dgram"],
   "relay/node-message-channel.ts": ["node:crypto", "node:dns", "node:net", "node:tls"],
-  "relay/server/relay-server.ts": [
+  "relay/server/relay-listener.ts": [
     "node:http",
     "node:https",
     "node:net",

@@ -117,6 +117,8 @@ test("TLS with an authority of its own, a new certificate while it runs, and a p
   const refused = await dial(first).reached("waiting");
   assert.ok(refused.type === "waiting" && refused.error.code === "unreachable");
   assert.throws(() => relay.setCertificate({ cert: "no", key: "no" }), { code: "cannot-start" });
+  const plainRelay = await start(t);
+  assert.throws(() => plainRelay.setCertificate(second), TypeError);
   await dial(second).reached("connected");
 
   const plain = `http://127.0.0.1:${relay.plainAddress?.port}`;
