@@ -16,7 +16,11 @@ import ts from "typescript";
 const layers = [
   { folder: "base", uses: [] },
   { folder: "identity", uses: ["base"], packages: ["@noble/ed25519"] },
-  { folder: "discovery", uses: ["base", "identity"] },
+  {
+    folder: "discovery",
+    uses: ["base", "identity"],
+    packages: ["@noble/hashes", "bittorrent-dht"],
+  },
   { folder: "relay", uses: ["base", "identity"], packages: ["@noble/hashes", "ws"] },
   { folder: "net", uses: ["base", "identity", "discovery", "relay"] },
   { folder: "engine", uses: ["base", "identity"], usesTypes: ["net"] },
