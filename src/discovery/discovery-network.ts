@@ -38,8 +38,8 @@ export interface MulticastSocket {
   close(): Promise<void>;
 }
 
-export interface MulticastHandler {
-  /** Sent by anybody of the group, ourselves included. `bytes` belongs to the handler. */
+export interface DatagramHandler {
+  /** `bytes` belongs to the handler. Of a group, what we send ourselves comes too. */
   datagram(from: SocketAddress, bytes: Uint8Array): void;
   /** The socket broke and delivers nothing more. */
   failed(error: Error): void;
@@ -55,13 +55,31 @@ export interface MulticastOptions {
 /** Takes part in multicast groups. Rejects where that is possible on no interface. */
 export type OpenMulticast = (
   options: MulticastOptions,
-  handler: MulticastHandler,
+  handler: DatagramHandler,
 ) => Promise<MulticastSocket>;
+
+/** A UDP socket. */
+export interface DiscoverySocket {
+  readonly localAddresses: readonly SocketAddress[];
+  /** Sends one datagram of `segmentSize` bytes, or several. `bytes` is borrowed for the call. Never throws. */
+  send(to: SocketAddress, bytes: Uint8Array, segmentSize: number): void;
+  /** Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Opens a UDP socket; rejects with the system's error when an address cannot be bound. */
+export type BindDiscoverySocket = (
+  addresses: readonly SocketAddress[],
+  handler: DatagramHandler,
+) => Promise<DiscoverySocket>;
 
 /** What the sources have of the network. `Network` of `src/net/` is one. */
 export interface DiscoveryNetwork {
   /** One HTTP request. Rejects when there is no answer. Redirects are followed. */
   request(url: URL, request: DiscoveryRequest): Promise<DiscoveryResponse>;
+  /** The addresses of a host name. Rejects when there are none. */
+  resolveHost(host: string, port: number): Promise<SocketAddress[]>;
+  readonly bindSocket: BindDiscoverySocket;
   readonly resolveTxt: ResolveTxt;
   readonly openMulticast: OpenMulticast;
 }

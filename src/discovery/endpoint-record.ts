@@ -20,6 +20,8 @@ export interface EndpointRecordOptions {
   readonly timestampUs: bigint;
   /** Of the records, seconds. */
   readonly ttl: number;
+  /** Of the DNS message. Default and at most 1000. */
+  readonly maxMessageBytes?: number;
 }
 
 /**
@@ -29,7 +31,7 @@ export interface EndpointRecordOptions {
 export function signEndpointRecord(
   secretKey: SecretKey,
   info: EndpointInfo,
-  { timestampUs, ttl }: EndpointRecordOptions,
+  { timestampUs, ttl, maxMessageBytes = maxPkarrMessageBytes }: EndpointRecordOptions,
 ): PkarrPacket {
   const name = endpointRecordName(secretKey.publicKey);
   const encode = (count: number): Uint8Array =>
@@ -38,7 +40,7 @@ export function signEndpointRecord(
     );
   let count = info.addrs.length;
   let message = encode(count);
-  while (message.length > maxPkarrMessageBytes && count > 0) {
+  while (message.length > maxMessageBytes && count > 0) {
     count -= 1;
     message = encode(count);
   }

@@ -5,7 +5,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { networkInterfaces } from "node:os";
 import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
 import type {
-  MulticastHandler,
+  DatagramHandler,
   MulticastOptions,
   MulticastSocket,
   OpenMulticast,
@@ -78,7 +78,7 @@ class GroupSocket {
   static async bind(
     group: SocketAddress,
     { ttl }: MulticastOptions,
-    handler: MulticastHandler,
+    handler: DatagramHandler,
   ): Promise<GroupSocket> {
     const socket = createSocket({
       type: group.family === 4 ? "udp4" : "udp6",

@@ -17,6 +17,7 @@ import {
   PkarrClock,
   type PkarrPacket,
   parsePkarrPayload,
+  parseSignedText,
   signPkarrPacket,
 } from "./pkarr-packet.ts";
 
@@ -176,6 +177,33 @@ test("timestamps always rise", () => {
   clock.observe(1n);
   clock.observe((1n << 64n) - 1n);
   assert.equal(clock.next(6_000.0005), 6_000_000n);
+});
+
+test("the text that is signed is read as it is written, and in no other form", () => {
+  const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
+  for (const { signable_hex, packet_hex, timestamp_us } of pkarrVectors.valid) {
+    if (signable_hex !== undefined) {
+      const { timestampUs, message } = parseSignedText(bytesOf(signable_hex));
+      assert.equal(timestampUs, BigInt(timestamp_us));
+      assert.deepEqual(message, fromHex(packet_hex).message);
+    }
+  }
+  assert.deepEqual(parseSignedText(ascii("3:seqi0e1:v0:")), {
+    timestampUs: 0n,
+    message: ascii(""),
+  });
+  for (const text of [
+    "",
+    "3:seqi1e1:v1:",
+    "3:seqi1e1:v1:ab",
+    "3:seqi01e1:v1:a",
+    "3:seqi-1e1:v1:a",
+    "3:seqi1e1:v01:a",
+    "4:salt1:x3:seqi1e1:v1:a",
+    "3:seqi123456789012345678901e1:v1:a",
+  ]) {
+    assert.throws(() => parseSignedText(ascii(text)), { code: "invalid-record" });
+  }
 });
 
 test("whatever a peer signs, it is read or refused", () => {

@@ -132,6 +132,18 @@ export class PkarrClock {
 
 const maxTimestampUs = (1n << 64n) - 1n;
 
+/** Reads the text that is signed: `3:seqi<timestamp>e1:v<length>:<message>`. Throws DiscoveryError `invalid-record`. */
+export function parseSignedText(text: Uint8Array): Pick<PkarrPacket, "timestampUs" | "message"> {
+  // Both numbers have at most 20 digits.
+  const head = String.fromCharCode(...text.subarray(0, 60));
+  const [prefix, seq = "", length] =
+    /^3:seqi(0|[1-9][0-9]{0,19})e1:v(0|[1-9][0-9]{0,19}):/.exec(head) ?? [];
+  if (prefix === undefined || text.length - prefix.length !== Number(length)) {
+    throw invalid("signed text of another form");
+  }
+  return { timestampUs: BigInt(seq), message: text.slice(prefix.length) };
+}
+
 /** As BEP 44 signs a value without a salt. */
 function signedText(timestampUs: bigint, message: Uint8Array): Uint8Array {
   const prefix = `3:seqi${timestampUs}e1:v${message.length}:`;

@@ -1,15 +1,15 @@
 import type { Platform } from "../../src/base/platform.ts";
 import { type SocketAddress, socketAddress } from "../../src/base/socket-address.ts";
 import type {
+  DatagramHandler,
   DiscoveryNetwork,
-  MulticastHandler,
   MulticastSocket,
 } from "../../src/discovery/discovery-network.ts";
 
 /** A local network in memory: what one sends, all get after a millisecond, the sender included. */
 export class MemoryMulticast {
   readonly #platform: Platform;
-  readonly #members = new Set<MulticastHandler>();
+  readonly #members = new Set<DatagramHandler>();
   /** All that was sent. */
   readonly sent: Uint8Array[] = [];
   /** Why nobody can take part. */
@@ -42,6 +42,8 @@ export class MemoryMulticast {
     const unused = (): Promise<never> => Promise.reject(new Error("multicast alone"));
     return {
       request: unused,
+      resolveHost: unused,
+      bindSocket: unused,
       resolveTxt: unused,
       openMulticast: async (_options, handler) => {
         if (this.problem !== undefined) {
@@ -52,7 +54,7 @@ export class MemoryMulticast {
     };
   }
 
-  #join(member: MulticastHandler): MulticastSocket {
+  #join(member: DatagramHandler): MulticastSocket {
     this.#members.add(member);
     return {
       send: (bytes) => {

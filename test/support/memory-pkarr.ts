@@ -25,6 +25,8 @@ export class MemoryPkarr implements DiscoveryNetwork {
   next: ((url: URL, request: DiscoveryRequest) => Promise<DiscoveryResponse>) | undefined;
 
   readonly openMulticast = (): Promise<never> => Promise.reject(new Error("no multicast"));
+  readonly bindSocket = (): Promise<never> => Promise.reject(new Error("no sockets"));
+  readonly resolveHost = (): Promise<never> => Promise.reject(new Error("no hosts"));
 
   async request(url: URL, request: DiscoveryRequest): Promise<DiscoveryResponse> {
     this.log.push(`${request.method} ${url.pathname}`);

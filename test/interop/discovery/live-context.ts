@@ -9,9 +9,13 @@ import type { EndpointId } from "../../../src/identity/endpoint-id.ts";
 import { SecretKey } from "../../../src/identity/secret-key.ts";
 import { formatTransportAddr } from "../../../src/identity/transport-addr.ts";
 import { nodeRequest } from "../../../src/net/node-http.ts";
+import { resolveHost } from "../../../src/net/resolve-host.ts";
+import { bindUdp } from "../../../src/net/udp-socket.ts";
 
 export const liveNetwork: DiscoveryNetwork = {
   request: nodeRequest,
+  resolveHost,
+  bindSocket: bindUdp,
   resolveTxt,
   openMulticast,
 };
