@@ -3,8 +3,8 @@ import { parseSocketAddress, type SocketAddress } from "../base/socket-address.t
 import { EndpointAddr } from "../identity/endpoint-addr.ts";
 import type { DiscoverySource } from "./discovery.ts";
 import { asDiscoveryError, DiscoveryError } from "./discovery-error.ts";
+import { txtText } from "./dns-message.ts";
 import { endpointRecordName, parseEndpointInfo } from "./endpoint-info.ts";
-import { joinStrings } from "./endpoint-record.ts";
 import { staggered } from "./staggered.ts";
 
 /** When a query is sent again, and for how long each is waited for: as iroh does. Milliseconds. */
@@ -61,7 +61,7 @@ export function dnsDiscovery({ origin, servers }: DnsDiscoveryOptions): Discover
           });
         },
       );
-      const strings = records.flatMap((record) => joinStrings([record]));
+      const strings = records.flatMap((record) => txtText([record]));
       const { addrs, userData } = parseEndpointInfo(strings);
       if (addrs.length > 0 || userData !== undefined) {
         const addr = new EndpointAddr(id, addrs);

@@ -105,6 +105,16 @@ export function encodeDnsMessage(message: DnsMessage): Uint8Array {
   return writer.finish();
 }
 
+/** The text of a TXT record, whose character strings are parts of one; none where it is not UTF-8. */
+export function txtText(strings: readonly Uint8Array[]): string[] {
+  try {
+    const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    return [decoder.decode(concatBytes(strings))];
+  } catch {
+    return [];
+  }
+}
+
 function readQuestion(bytes: Uint8Array, reader: ByteReader): DnsQuestion {
   return { name: readDnsName(bytes, reader), type: reader.u16(), class: reader.u16() };
 }

@@ -1,8 +1,13 @@
-import { concatBytes } from "../base/bytes.ts";
 import { EndpointAddr } from "../identity/endpoint-addr.ts";
 import type { SecretKey } from "../identity/secret-key.ts";
 import type { DiscoveredAddr } from "./discovery.ts";
-import { type DnsMessage, decodeDnsMessage, dnsClassIn, encodeDnsMessage } from "./dns-message.ts";
+import {
+  type DnsMessage,
+  decodeDnsMessage,
+  dnsClassIn,
+  encodeDnsMessage,
+  txtText,
+} from "./dns-message.ts";
 import {
   type EndpointInfo,
   endpointRecordName,
@@ -56,9 +61,7 @@ export function readEndpointRecord({ id, message }: PkarrPacket): EndpointInfo &
   const records = decodeDnsMessage(message).answers.filter(
     (record) => record.name === name && record.class === dnsClassIn && record.data.type === "TXT",
   );
-  const strings = records.flatMap(({ data }) =>
-    data.type === "TXT" ? joinStrings(data.strings) : [],
-  );
+  const strings = records.flatMap(({ data }) => (data.type === "TXT" ? txtText(data.strings) : []));
   const ttl = Math.min(...records.map((record) => record.ttl), maxTtl);
   return { ...parseEndpointInfo(strings), ttl };
 }
@@ -81,16 +84,6 @@ export function discoveredAddrOf(
     source,
     signedUs: packet.timestampUs,
   };
-}
-
-/** The text of a TXT record, none where it is not UTF-8. */
-export function joinStrings(strings: readonly Uint8Array[]): string[] {
-  try {
-    const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-    return [decoder.decode(concatBytes(strings))];
-  } catch {
-    return [];
-  }
 }
 
 /** One day. */

@@ -15,9 +15,9 @@ import {
   dnsClassIn,
   dnsType,
   encodeDnsMessage,
+  txtText,
 } from "./dns-message.ts";
 import { type EndpointInfo, maxUserDataBytes } from "./endpoint-info.ts";
-import { joinStrings } from "./endpoint-record.ts";
 
 const service = "_irohv1._udp.local";
 /** Seconds. */
@@ -183,7 +183,7 @@ function attributes(strings: readonly Uint8Array[]): {
   userData?: string;
 } {
   const values = new Map<string, string>();
-  for (const text of strings.flatMap((string) => joinStrings([string]))) {
+  for (const text of strings.flatMap((string) => txtText([string]))) {
     const at = text.indexOf("=");
     const key = text.slice(0, at);
     if (at > 0 && !values.has(key)) {

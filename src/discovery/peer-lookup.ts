@@ -7,12 +7,11 @@ import type { EndpointId } from "../identity/endpoint-id.ts";
 import { AdmittedAddrs } from "./admitted-addrs.ts";
 import type { DiscoveredAddr, Discovery } from "./discovery.ts";
 import { asDiscoveryError, DiscoveryError } from "./discovery-error.ts";
+import { maxUserDataBytes } from "./endpoint-info.ts";
 import type { KnownPeer } from "./known-peer.ts";
 
 /** Answers of one source to one question that are looked at. */
 const maxAnswers = 64;
-/** UTF-8 bytes: what a record of iroh holds. */
-const maxUserDataBytes = 245;
 /** However long a source says that its answer holds. */
 const maxTtlMs = 86_400_000;
 

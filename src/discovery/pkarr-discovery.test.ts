@@ -190,7 +190,7 @@ test("a change while publishing fails or hangs goes out in place of what it repl
   publish("https://b.example/");
   publish("https://c.example/");
   world.network.next = undefined;
-  await world.pass(5_001);
+  await world.pass(6_001);
   assert.deepEqual(world.stored(), ["relay:https://c.example/"]);
   assert.deepEqual(world.reported, ["timeout"]);
 });
@@ -214,7 +214,7 @@ test("a record of ours from the future is replaced, as relays keep the later one
   await world.pass(1);
   assert.deepEqual(world.stored(), ["relay:https://a.example/"]);
   publish("https://b.example/");
-  await world.pass(1);
+  await world.pass(1_000);
   assert.deepEqual(world.stored(), ["relay:https://b.example/"]);
   assert.deepEqual(world.reported, ["future-record"]);
 });
@@ -226,6 +226,20 @@ test("two processes with one key do not outbid each other without end (F26)", as
   await world.pass(10 * minute);
   const puts = world.network.log.filter((line) => line.startsWith("PUT")).length;
   assert.ok(puts <= 2 + 2 + 2 * 2, `${puts} puts`);
+});
+
+test("an address that changes all the time is published once a second", async () => {
+  const world = new World();
+  const publish = world.publisher();
+  for (let index = 0; index < 100; index += 1) {
+    publish(`https://relay-${index}.example/`);
+    world.platform.setTimer(100, () => {});
+    await world.pass(100);
+  }
+  const puts = world.network.log.filter((line) => line.startsWith("PUT")).length;
+  assert.ok(puts >= 9 && puts <= 11, `${puts} puts`);
+  await world.pass(1_000);
+  assert.deepEqual(world.stored(), ["relay:https://relay-99.example/"]);
 });
 
 test("closing ends a request that is under way, and what comes later does nothing", async () => {

@@ -3,6 +3,8 @@ import { asDiscoveryError } from "./discovery-error.ts";
 import { type EndpointInfo, formatEndpointInfo } from "./endpoint-info.ts";
 import { pause } from "./pause.ts";
 
+/** Least time between two times, however often what is to be published changes. Milliseconds. */
+const gapMs = 1_000;
 /** After so many failures in a row the time to the next try grows no more; each adds a second. */
 const maxFailures = 60;
 
@@ -24,7 +26,7 @@ export interface RepublisherOptions {
 
 /**
  * Keeps a place up to date: publishes what it is given at once, again at intervals, and again soon where that failed. What
- * changes while something is being published follows when that is done, without what lay between.
+ * changes while something is being published follows a second later at the earliest, without what lay between.
  */
 export class Republisher {
   readonly #options: RepublisherOptions;
@@ -92,7 +94,12 @@ export class Republisher {
         }
       }
       const delayMs = failures === 0 ? intervalMs : failures * 1_000;
-      await pause(platform, delayMs, this.#changed.signal, closed).catch(() => {});
+      try {
+        await pause(platform, gapMs, closed);
+        await pause(platform, delayMs - gapMs, this.#changed.signal, closed);
+      } catch {
+        // There is something new to publish, or nothing any more.
+      }
     }
   }
 }

@@ -1,24 +1,11 @@
 import { nodePlatform } from "../../../src/base/node-platform.ts";
 import type { DiscoveredAddr, DiscoveryContext } from "../../../src/discovery/discovery.ts";
-import type { DiscoveryNetwork } from "../../../src/discovery/discovery-network.ts";
-import { openMulticast } from "../../../src/discovery/node-multicast.ts";
-import { resolveTxt } from "../../../src/discovery/node-resolve-txt.ts";
 import { pause } from "../../../src/discovery/pause.ts";
 import type { PeerDiscovery } from "../../../src/discovery/peer-discovery.ts";
 import type { EndpointId } from "../../../src/identity/endpoint-id.ts";
 import { SecretKey } from "../../../src/identity/secret-key.ts";
 import { formatTransportAddr } from "../../../src/identity/transport-addr.ts";
-import { nodeRequest } from "../../../src/net/node-http.ts";
-import { resolveHost } from "../../../src/net/resolve-host.ts";
-import { bindUdp } from "../../../src/net/udp-socket.ts";
-
-export const liveNetwork: DiscoveryNetwork = {
-  request: nodeRequest,
-  resolveHost,
-  bindSocket: bindUdp,
-  resolveTxt,
-  openMulticast,
-};
+import { nodeNetwork } from "../../../src/net/node-network.ts";
 
 export interface LiveContext extends DiscoveryContext {
   readonly reported: unknown[];
@@ -30,7 +17,7 @@ export function liveContext(secretKey: SecretKey = SecretKey.generate()): LiveCo
   return {
     secretKey,
     platform: nodePlatform,
-    network: liveNetwork,
+    network: nodeNetwork,
     reported,
     report: (error) => reported.push(error),
   };
