@@ -87,7 +87,7 @@ async function* resolve(
   { signal, name, context }: ResolveTools,
 ): AsyncGenerator<DiscoveredAddr, void, undefined> {
   const found = new AsyncQueue<PkarrPacket>();
-  let error: unknown;
+  let error: DiscoveryError | undefined;
   const asking = nodes.use(signal, async (node) => {
     let newestUs = -1n;
     await node.get(id, (packet) => {
@@ -97,17 +97,21 @@ async function* resolve(
       }
     });
   });
+  // Whoever leaves before the end has aborted the signal, or will not hear of an error.
   void asking
     .catch((problem: unknown) => {
-      error = problem;
+      error = asDiscoveryError(problem);
     })
     .finally(() => found.end());
-  for (let packet = await found.next({ signal }); packet !== undefined; ) {
+  for (;;) {
+    const packet = await found.next({ signal });
+    if (packet === undefined) {
+      break;
+    }
     yield discoveredAddrOf(packet, name, context.platform.unixMs());
-    packet = await found.next({ signal });
   }
   if (error !== undefined) {
-    throw asDiscoveryError(error);
+    throw error;
   }
 }
 

@@ -9,6 +9,7 @@ import type { DiscoveredAddr, Discovery, DiscoveryContext, DiscoverySource } fro
 import { DiscoveryError, type DiscoveryErrorCode } from "./discovery-error.ts";
 import { dnsDiscovery } from "./dns-discovery.ts";
 import { readEndpointRecord, signEndpointRecord } from "./endpoint-record.ts";
+import { PeerDiscovery } from "./peer-discovery.ts";
 import { encodePkarrPayload, type PkarrPacket } from "./pkarr-packet.ts";
 import { type PkarrPublisherOptions, pkarrPublisher } from "./pkarr-publisher.ts";
 import { pkarrResolver } from "./pkarr-resolver.ts";
@@ -305,6 +306,34 @@ test("hostile answers of a pkarr relay are errors of that source", async () => {
   await assert.rejects(world.resolve(pkarrResolver({ relay }), stop.signal), /enough/);
   world.network.next = undefined;
   assert.deepEqual(await world.resolve(pkarrResolver({ relay })), []);
+});
+
+test("a relay that replays an old record loses to what it has given before", async () => {
+  const world = new World();
+  const old = world.packet("https://old.example/");
+  const recent = world.packet("https://new.example/", 60_000);
+  const context: DiscoveryContext = {
+    secretKey: SecretKey.generate(),
+    platform: world.platform,
+    network: world.network,
+    report: () => {},
+  };
+  const discovery = new PeerDiscovery([pkarrResolver({ relay })], context);
+  const lookup = async (packet: PkarrPacket): Promise<string[]> => {
+    world.network.next = async () => response(200, encodePkarrPayload(packet));
+    const found: string[] = [];
+    const { signal } = new AbortController();
+    for await (const { addr } of discovery.resolve(world.id, { signal, fresh: true })) {
+      found.push(...addr.addrs.map(formatTransportAddr));
+    }
+    return found;
+  };
+  assert.deepEqual(await lookup(old), ["relay:https://old.example/"]);
+  assert.deepEqual(await lookup(recent), ["relay:https://new.example/"]);
+  assert.deepEqual(await lookup(old), []);
+  const [report] = discovery.outcomes(world.id);
+  assert.ok(typeof report?.outcome === "object" && report.outcome.error.code === "stale-record");
+  assert.match(report.outcome.error.message, /record of 2024-.*, but .* has signed one on 2024-/);
 });
 
 test("a lookup in DNS is repeated, and the first answer counts", async () => {

@@ -2,7 +2,10 @@
 // discovery: its messages are held against recorded ones, in src/discovery/local-peer-message.test.ts.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { socketAddress } from "../../../src/base/socket-address.ts";
 import { localNetwork } from "../../../src/discovery/local-network.ts";
 import { openMulticast } from "../../../src/discovery/node-multicast.ts";
@@ -68,3 +71,11 @@ test(
     }
   },
 );
+
+test("nothing that is left open keeps a process alive (F5)", options, async () => {
+  const leftOpen = fileURLToPath(new URL("left-open.ts", import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", leftOpen], {
+    timeout: 30_000,
+  });
+  assert.equal(stdout, "enough\n");
+});
