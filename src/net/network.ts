@@ -28,6 +28,8 @@ export interface HttpRequest {
   readonly maxBytes: number;
   /** Authorities in place of the system's, certificates in DER. */
   readonly authorities?: readonly Uint8Array[];
+  /** False: a redirect is an answer like any other. Default true. */
+  readonly followRedirects?: boolean;
 }
 
 export interface HttpResponse {
@@ -46,6 +48,6 @@ export interface Network extends DiscoveryNetwork {
   resolveHost(host: string, port: number): Promise<SocketAddress[]>;
   /** Opens WebSockets. */
   readonly openMessageChannel: OpenMessageChannel;
-  /** One HTTP request. Rejects when there is no answer. Redirects are followed. */
+  /** One HTTP request. Rejects when there is no answer. */
   request(url: URL, request: HttpRequest): Promise<HttpResponse>;
 }

@@ -124,6 +124,11 @@ test("nodeRequest follows redirects, and leaves credentials with whom they were 
   assert.equal(await ask("/303//here", "PUT"), "GET secret undefined");
   assert.equal(await ask("/307//here", "POST"), "POST secret text/plain");
   assert.equal(await ask("/301/other", "GET"), "other GET undefined");
+  const { status, headers: answered } = await nodeRequest(
+    url("/302//here"),
+    get({ followRedirects: false }),
+  );
+  assert.deepEqual([status, answered.location], [302, "/here"]);
 });
 
 test("nodeRequest gives up on redirects in circles, to other schemes and from https to http", async (context) => {

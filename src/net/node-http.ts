@@ -34,7 +34,11 @@ export async function nodeRequest(url: URL, request: HttpRequest): Promise<HttpR
     asked.signal.throwIfAborted();
     const response = await exchange(at, asked, { retry: asked.method !== "POST" });
     const { location } = response.headers;
-    if (!redirectStatuses.has(response.status) || location === undefined) {
+    if (
+      request.followRedirects === false ||
+      !redirectStatuses.has(response.status) ||
+      location === undefined
+    ) {
       return response;
     }
     const to = redirectTarget(at, location);
