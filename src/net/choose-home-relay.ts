@@ -33,7 +33,7 @@ export function chooseHomeRelay(
   const recent = rounds.filter(({ at }) => last.at - at <= latencyHistoryMs);
   const [first, ...others] = [...last.latencies.keys()].map((url) => ({
     url,
-    latencyMs: lowest(recent, url),
+    latencyMs: lowestLatency(recent, url),
   }));
   const best = others.reduce(
     (one, other) => (one === undefined || other.latencyMs < one.latencyMs ? other : one),
@@ -45,6 +45,7 @@ export function chooseHomeRelay(
     : best?.url;
 }
 
-function lowest(rounds: readonly RelayLatencies[], url: RelayUrl): number {
+/** Of all these rounds, milliseconds; Infinity for a relay that has answered in none. */
+export function lowestLatency(rounds: readonly RelayLatencies[], url: RelayUrl): number {
   return Math.min(...rounds.map(({ latencies }) => latencies.get(url) ?? Number.POSITIVE_INFINITY));
 }

@@ -151,6 +151,22 @@ test("a quick Netcheck looks for no captive portal, and nobody is asked without 
   assert.equal(alone.tookMs, 0);
 });
 
+test("a quick Netcheck asks the home relay and the two nearest others, as long as the home relay is alive", async () => {
+  const names = ["a", "b", "c", "d", "e"];
+  const relays = names.map((name) => parseRelayUrl(`https://${name}.example`));
+  const [home = near] = relays;
+  const latencies = { "a.example": 20, "b.example": 90, "c.example": 40, "d.example": 30 };
+  const { platform, network, bound } = world(latencies);
+  const netcheck = new Netcheck({ platform, network, bound, ...only(relays) });
+  const quick = { full: false, homeRelay: home } as const;
+  await run(netcheck, platform);
+  const askedOf = async (options: CheckOptions) =>
+    (await run(netcheck, platform, options)).report.relays.map(({ url }) => new URL(url).host[0]);
+  assert.deepEqual(await askedOf({ ...quick, homeLatencyMs: 20 }), ["a", "c", "d"]);
+  assert.deepEqual(await askedOf(quick), names);
+  assert.deepEqual(await askedOf({ full: false }), names);
+});
+
 test("Netcheck asks at most 32 relays", async () => {
   const { platform, network, bound, asked } = world({});
   const relays = Array.from({ length: 100 }, (_, index) =>

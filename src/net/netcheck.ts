@@ -4,7 +4,12 @@ import type { SocketAddress } from "../base/socket-address.ts";
 import type { RelayUrl } from "../identity/relay-url.ts";
 import type { AddressObservers } from "./address-observers.ts";
 import { hasCaptivePortal } from "./captive-portal.ts";
-import { chooseHomeRelay, latencyHistoryMs, type RelayLatencies } from "./choose-home-relay.ts";
+import {
+  chooseHomeRelay,
+  latencyHistoryMs,
+  lowestLatency,
+  type RelayLatencies,
+} from "./choose-home-relay.ts";
 import { type NetReport, type RelayReport, summarizeNetReport } from "./net-report.ts";
 import type { Network } from "./network.ts";
 import type { Observation } from "./observation.ts";
@@ -31,7 +36,10 @@ export interface CheckOptions {
   readonly homeLatencyMs?: number | undefined;
   /** Told of our addresses as they are observed, before the check is over: for {@link OwnAddresses}. */
   readonly observed?: ((observation: Observation) => void) | undefined;
-  /** Looks for a captive portal as well, and resolves names again. Default true. */
+  /**
+   * Asks all relays, looks for a captive portal as well, and resolves names again. Otherwise, as long as the home relay's
+   * connection is alive, only that and the two nearest others are asked. Default true.
+   */
   readonly full?: boolean;
   /** Ends the check with the signal's reason; other limits end it with what is known by then. */
   readonly signal?: AbortSignal | undefined;
@@ -41,6 +49,8 @@ export interface CheckOptions {
 
 /** Relays whose latency is measured. */
 export const maxRelays = 32;
+/** Relays besides the home relay whose latency is measured in a quick check. */
+const quickAlternatives = 2;
 const defaultTimeoutMs = 3_000;
 
 /**
@@ -68,7 +78,7 @@ export class Netcheck {
     );
     const stopListening = onAbort(signal, () => limit.abort(signal?.reason));
     try {
-      const relays = this.#options.relays?.().slice(0, maxRelays) ?? [];
+      const relays = this.#relaysToAsk(options);
       const [seen, latencies, captivePortal] = await Promise.all([
         observers?.ask({ full, signal: limit.signal, observed }) ?? [],
         Promise.all(relays.map((relay) => this.#measure(relay, limit.signal))),
@@ -88,6 +98,22 @@ export class Netcheck {
       platform.clearTimer(timer);
       limit.abort(new Error("the check is over"));
     }
+  }
+
+  /** In the order in which they were given. */
+  #relaysToAsk({ full = true, homeRelay, homeLatencyMs }: CheckOptions): readonly RelayUrl[] {
+    const relays = this.#options.relays?.().slice(0, maxRelays) ?? [];
+    if (full || homeRelay === undefined || homeLatencyMs === undefined) {
+      return relays;
+    }
+    const others = relays
+      .filter((url) => url !== homeRelay)
+      .map((url) => ({ url, latencyMs: lowestLatency(this.#rounds, url) }))
+      // Infinity minus Infinity is no number.
+      .sort((one, other) => one.latencyMs - other.latencyMs || 0)
+      .slice(0, quickAlternatives);
+    const asked = new Set([homeRelay, ...others.map(({ url }) => url)]);
+    return relays.filter((url) => asked.has(url));
   }
 
   async #measure(url: RelayUrl, signal: AbortSignal): Promise<RelayReport> {
