@@ -62,6 +62,9 @@ export async function concludeSession(
     ...(observed === expected ? [] : [`bytes come by ${observed ?? "nothing"}, not ${expected}`]),
     ...(dialer === expected ? [] : [`a says that it sends by ${dialer}`]),
     ...(dialed === expected ? [] : [`b says that it sends by ${dialed}`]),
+    ...[a, b].flatMap(({ host, complaints }) =>
+      complaints === "" ? [] : [`${host} complains: ${complaints}`],
+    ),
   ];
   return {
     ...(connectedAt !== undefined && { connectMs: connectedAt - dialedAt }),

@@ -52,6 +52,11 @@ export class PeerProcess {
     return this.#events;
   }
 
+  /** What it has written to stderr: nothing, when all is well. */
+  get complaints(): string {
+    return this.#stderr.trim();
+  }
+
   send(command: PeerCommand): void {
     this.#child.stdin?.write(`${JSON.stringify(command)}\n`);
   }
