@@ -5,7 +5,7 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { missingRequirement } from "./lab/requirements.ts";
-import { prepareRelay, prepareStun } from "./lab/services.ts";
+import { prepareDirectory, prepareRelay, prepareStun } from "./lab/services.ts";
 import { startWatchdog } from "./lab/start-watchdog.ts";
 import { sweepLeftovers, sweepRun } from "./lab/sweep.ts";
 import { cells } from "./matrix/cells.ts";
@@ -76,7 +76,8 @@ async function main(): Promise<number> {
     pairNames.map((name) => ({ name })),
     options.pair,
   ).map(({ name }) => name);
-  const missing = (await missingRequirement()) ?? prepareRelay() ?? (await prepareStun());
+  const missing =
+    (await missingRequirement()) ?? prepareRelay() ?? prepareDirectory() ?? (await prepareStun());
   if (missing !== undefined) {
     console.log(`skipped, the NAT laboratory cannot run here: ${missing}`);
     return options["no-skips"] ? 1 : 0;
@@ -96,7 +97,7 @@ async function main(): Promise<number> {
   const eventResults: MatrixResult<EventMeasurement>[] = [];
   const tasks = [
     ...chosenCells.flatMap((cell) =>
-      chosenPairs.map((pair) => async () => {
+      intersect(chosenPairs, cell.pairs).map((pair) => async () => {
         const result = await repeat(cell.name, pair, cell.expected, () =>
           measureCell(cell, pairs[pair]),
         );
@@ -147,6 +148,10 @@ function choose<T extends { readonly name: string }>(
     process.exit(2);
   }
   return things.filter(({ name }) => names?.includes(name) ?? true);
+}
+
+function intersect(chosen: readonly PairName[], possible = pairNames): readonly PairName[] {
+  return chosen.filter((pair) => possible.includes(pair));
 }
 
 async function repeat<M extends Measurement>(

@@ -1,11 +1,15 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { CargoBinary } from "../../support/cargo-binary.ts";
 import { publicAddress, servicesNode } from "./address-plan.ts";
 import type { LabNetwork } from "./lab-network.ts";
 import { LabService } from "./lab-service.ts";
 import { runCommand } from "./run-command.ts";
+
+/** A pkarr relay by its URL, and a DNS server with the zone where it tells what the relay was told. */
+export interface Directory {
+  readonly pkarr: string;
+  readonly dns: string;
+  readonly origin: string;
+}
 
 interface ByFamily {
   readonly ipv4: string;
@@ -25,12 +29,6 @@ export const stunServer: ByFamily = {
   ipv4: `${address.ipv4}:3478`,
   ipv6: `[${address.ipv6}]:3478`,
 };
-
-export interface Directory {
-  readonly pkarr: string;
-  readonly dns: string;
-  readonly origin: string;
-}
 
 /** Where peers publish and look up addresses: pkarr by HTTP, and DNS under an origin. */
 export const directory: Directory = {
@@ -84,15 +82,22 @@ export function startStun(network: LabNetwork): Promise<LabService> {
   });
 }
 
-/** The real iroh-dns-server, without the mainline DHT. What it keeps goes when the process ends. */
-export async function startDirectory(network: LabNetwork): Promise<LabService> {
-  const folder = await mkdtemp(join(tmpdir(), "connect-quic-directory-"));
-  process.once("exit", () => void rm(folder, { recursive: true, force: true }));
-  const config = join(folder, "config.toml");
-  await writeFile(
-    config,
-    `pkarr_put_rate_limit = "disabled"
-data_dir = ${JSON.stringify(folder)}
+/** The real iroh-dns-server, without the mainline DHT. What it keeps is gone with it: a mount that nobody else sees. */
+export function startDirectory(network: LabNetwork): Promise<LabService> {
+  return LabService.start(network, {
+    command: "sh",
+    args: ["-c", startOnOwnMount, dnsServer.path],
+    env: { RUST_LOG: "info", CONFIG: directoryConfig },
+    ready: /DNS server listening/,
+  });
+}
+
+const startOnOwnMount = `mount -t tmpfs none /mnt && printf %s "$CONFIG" > /mnt/config.toml &&
+  exec "$0" --config /mnt/config.toml`;
+
+const directoryConfig = `
+pkarr_put_rate_limit = "disabled"
+data_dir = "/mnt"
 [http]
 port = 8080
 bind_addr = "0.0.0.0"
@@ -108,12 +113,4 @@ rr_ns = "ns1.${directory.origin}."
 enabled = false
 [metrics]
 disabled = true
-`,
-  );
-  return LabService.start(network, {
-    command: dnsServer.path,
-    args: ["--config", config],
-    env: { RUST_LOG: "info" },
-    ready: /DNS server listening/,
-  });
-}
+`;

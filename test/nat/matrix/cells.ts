@@ -1,5 +1,6 @@
 import type { Topology } from "../lab/topology.ts";
 import type { PathKind } from "../peer/peer-protocol.ts";
+import type { PairName } from "./pairs.ts";
 
 /** A network that peers have to reach each other in. */
 export interface Cell {
@@ -10,6 +11,10 @@ export interface Cell {
   readonly expected: PathKind;
   /** Of a hundred packets so many are lost. Default 0. */
   readonly lossPercent?: number;
+  /** The dialer knows the id alone, and finds the rest in a directory: by DNS what was published with pkarr. */
+  readonly byId?: boolean;
+  /** Who can do what is wanted. Default: all. */
+  readonly pairs?: readonly PairName[];
   /** How long a packet takes from or to the middle of the internet, instead of what is usual. Milliseconds. */
   readonly delayMs?: number;
 }
@@ -135,6 +140,17 @@ export const cells: readonly Cell[] = [
       hosts: { a: { at: "internet", families: "ipv6" }, b: { at: "home", families: "both" } },
     },
     expected: "direct",
+  },
+  {
+    name: "by-id",
+    about: "as nat-nat, dialed by id alone; npm's iroh cannot be given a directory",
+    topology: {
+      routers: { home: {}, office: {} },
+      hosts: { a: { at: "home" }, b: { at: "office" } },
+    },
+    expected: "direct",
+    byId: true,
+    pairs: ["ours-ours"],
   },
   {
     name: "lossy",

@@ -1,17 +1,19 @@
 import { peerPort } from "../lab/address-plan.ts";
 import { LabNetwork } from "../lab/lab-network.ts";
 import type { LabService } from "../lab/lab-service.ts";
-import { relayUrl, startRelay, startStun, stunServer } from "../lab/services.ts";
+import {
+  directory,
+  relayUrl,
+  startDirectory,
+  startRelay,
+  startStun,
+  stunServer,
+} from "../lab/services.ts";
 import { type HostName, hostNames } from "../lab/topology.ts";
-import { type PeerKind, PeerProcess } from "../peer/peer-process.ts";
+import { PeerProcess } from "../peer/peer-process.ts";
 import type { PathKind } from "../peer/peer-protocol.ts";
 import type { Cell } from "./cells.ts";
-
-/** Who dials whom. */
-export interface Pairing {
-  readonly a: PeerKind;
-  readonly b: PeerKind;
-}
+import type { Pairing } from "./pairs.ts";
 
 /** A network with its services, and the two peers in it: `a` has dialed `b`. Owned by who opened it. */
 export class LabSession implements AsyncDisposable {
@@ -36,13 +38,16 @@ export class LabSession implements AsyncDisposable {
     try {
       const relay = await startRelay(network);
       await startStun(network);
+      if (cell.byId) {
+        await startDirectory(network);
+      }
       const peers = {
         a: PeerProcess.start(network, "a", pairing.a),
         b: PeerProcess.start(network, "b", pairing.b),
       };
       const session = new LabSession(network, relay, peers);
       await network.setTrouble({ lossPercent });
-      await session.#startPeers();
+      await session.#startPeers(cell);
       return session;
     } catch (error) {
       await network.close();
@@ -68,7 +73,7 @@ export class LabSession implements AsyncDisposable {
     return this.close();
   }
 
-  async #startPeers(): Promise<void> {
+  async #startPeers({ byId = false }: Cell): Promise<void> {
     const { hosts } = this.network.topology;
     const ipv6 = hostNames.some((host) => hosts[host].families === "ipv6");
     const family = ipv6 ? "ipv6" : "ipv4";
@@ -82,8 +87,12 @@ export class LabSession implements AsyncDisposable {
           ...(families === "ipv4" ? [] : [`[::]:${peerPort}`]),
         ],
         relay: relayUrl[family],
-        stun: stunServer[family],
+        stun: [
+          ...(families === "ipv6" ? [] : [stunServer.ipv4]),
+          ...(families === "ipv4" ? [] : [stunServer.ipv6]),
+        ],
         external: external === undefined ? [] : [external],
+        ...(byId && { directory }),
       });
     }
     const [, dialed] = await Promise.all(
@@ -94,7 +103,7 @@ export class LabSession implements AsyncDisposable {
     if (dialed === undefined) {
       throw new Error(`peer b (${this.peers.b.kind}) is not ready after ${readyTimeoutMs} ms`);
     }
-    this.peers.a.send({ type: "dial", ticket: dialed.ticket });
+    this.peers.a.send({ type: "dial", target: byId ? dialed.id : dialed.ticket });
   }
 }
 

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cell } from "./cells.ts";
-import { LabSession, type Pairing } from "./lab-session.ts";
+import { LabSession } from "./lab-session.ts";
 import { concludeSession, firstAnswer, pathBecomes } from "./measure-session.ts";
 import type { Measurement } from "./measurement.ts";
+import type { Pairing } from "./pairs.ts";
 
 /** Lets two peers meet in a cell and stay until it is clear which way their packets go. */
 export async function measureCell(cell: Cell, pairing: Pairing): Promise<Measurement> {

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { monotonicNow, type PathKind } from "../peer/peer-protocol.ts";
 import type { LabEvent } from "./events.ts";
-import { LabSession, type Pairing } from "./lab-session.ts";
+import { LabSession } from "./lab-session.ts";
 import { concludeSession, firstAnswer, pathBecomes } from "./measure-session.ts";
 import type { Measurement } from "./measurement.ts";
+import type { Pairing } from "./pairs.ts";
 
 export interface EventMeasurement extends Measurement {
   /** From the event until calls were answered again and took the path that they should. Undefined when that never came. */

@@ -1,6 +1,12 @@
-import type { Pairing } from "./lab-session.ts";
+import type { PeerKind } from "../peer/peer-process.ts";
 
-/** Who dials whom: the dialer stands first. */
+/** What is at the two ends: `a` dials `b`. */
+export interface Pairing {
+  readonly a: PeerKind;
+  readonly b: PeerKind;
+}
+
+/** The dialer stands first. */
 export type PairName = "ours-ours" | "ours-iroh" | "iroh-ours" | "iroh-iroh";
 
 export const pairs: Readonly<Record<PairName, Pairing>> = {

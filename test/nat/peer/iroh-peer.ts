@@ -42,6 +42,7 @@ async function bindIroh(options: PeerOptions): Promise<PeerEndpoint> {
   }
   void acceptAll(endpoint, options.onConnection ?? (() => {}));
   return {
+    id: endpoint.id().toString(),
     ticket: () => EndpointTicket.fromAddr(endpoint.addr()).toString(),
     dial: async (ticket) => {
       const addr = EndpointTicket.fromString(ticket).endpointAddr();

@@ -1,6 +1,7 @@
 // What a program under test brings along to be a peer of the laboratory: an endpoint that dials and is dialed, echoes what
 // comes on any stream, and says which way its packets go.
 
+import type { Directory } from "../lab/services.ts";
 import type { PathKind } from "./peer-protocol.ts";
 
 /** The application protocol of the echo. */
@@ -10,16 +11,19 @@ export interface PeerOptions {
   readonly bind: readonly string[];
   /** Undefined for none. */
   readonly relay?: string;
-  readonly stun?: string;
+  readonly stun?: readonly string[];
   readonly external?: readonly string[];
+  readonly directory?: Directory;
   /** Called with each connection that somebody dials to us; its streams are echoed already. */
   readonly onConnection?: (connection: PeerConnection) => void;
 }
 
 export interface PeerEndpoint {
-  /** What the other one dials; complete once the endpoint is bound. */
+  readonly id: string;
+  /** Who and where it is, for the other one to dial; complete once the endpoint is bound. */
   ticket(): string;
-  dial(ticket: string): Promise<PeerConnection>;
+  /** A ticket, or an id where there is a directory. */
+  dial(target: string): Promise<PeerConnection>;
   /** For a peer that cannot find out by itself. */
   changeExternal(add: readonly string[], remove: readonly string[]): Promise<void>;
   close(): Promise<void>;

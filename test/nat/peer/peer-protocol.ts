@@ -1,6 +1,8 @@
 // What the runner and a peer's process say to each other: lines of JSON, commands on the peer's stdin, events on its
 // stdout. All times are milliseconds of the kernel's monotonic clock, which is one for all processes.
 
+import type { Directory } from "../lab/services.ts";
+
 /** By which way a connection's packets go, as its end sees it. */
 export type PathKind = "direct" | "relay";
 
@@ -9,16 +11,18 @@ export interface StartCommand {
   /** Where to listen, for each family that the host has. */
   readonly bind: readonly string[];
   readonly relay: string;
-  /** Where to ask for the own address: for peers that can. */
-  readonly stun: string;
+  /** Whom to ask for the own addresses: for peers that can. */
+  readonly stun: readonly string[];
   /** What asking would tell: for peers that cannot. */
   readonly external: readonly string[];
+  /** Where to publish addresses and look for those of others: for peers that can. */
+  readonly directory?: Directory;
 }
 
 export type PeerCommand =
   | StartCommand
-  /** Connect, and begin with calls. */
-  | { readonly type: "dial"; readonly ticket: string }
+  /** Connect to a ticket or an id, and begin with calls. */
+  | { readonly type: "dial"; readonly target: string }
   /** The own address has become another one: for peers that cannot find out. */
   | {
       readonly type: "external";
@@ -30,7 +34,7 @@ export type PeerCommand =
 
 export type PeerEvent =
   /** On the way to reachable; the relay is connected, if there is one. */
-  | { readonly type: "ready"; readonly ticket: string }
+  | { readonly type: "ready"; readonly id: string; readonly ticket: string }
   | { readonly type: "dialed"; readonly at: number }
   | { readonly type: "connected"; readonly at: number }
   | { readonly type: "path"; readonly at: number; readonly kind: PathKind; readonly to: string }

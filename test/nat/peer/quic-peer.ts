@@ -1,9 +1,13 @@
 // A peer of ours, through the public API.
 
 import { formatSocketAddress } from "../../../src/base/socket-address.ts";
+import type { DiscoverySource } from "../../../src/discovery/discovery.ts";
+import { dnsDiscovery } from "../../../src/discovery/dns-discovery.ts";
+import { pkarrPublisher } from "../../../src/discovery/pkarr-publisher.ts";
 import type { BiStream, Connection } from "../../../src/endpoint/connection.ts";
 import { Endpoint } from "../../../src/endpoint/endpoint.ts";
 import { formatTransportAddr } from "../../../src/identity/transport-addr.ts";
+import type { Directory } from "../lab/services.ts";
 import {
   echoAlpn,
   type PeerConnection,
@@ -17,22 +21,28 @@ runPeer(bindOurs);
 
 /** It finds out its outside addresses by itself, and begins when it knows them: real iroh is told them before it begins. */
 async function bindOurs(options: PeerOptions): Promise<PeerEndpoint> {
-  const { bind, relay, stun, external = [], onConnection } = options;
+  const { bind, relay, stun = [], external = [], directory, onConnection } = options;
   const endpoint = await Endpoint.bind({
     bind,
     alpns: [echoAlpn],
     relays: relay === undefined ? [] : [relay],
-    stunServers: stun === undefined ? [] : [stun],
+    stunServers: stun,
+    discovery: directory === undefined ? [] : sourcesOf(directory),
   });
   await endpoint.online();
   await knows(endpoint, external);
   void acceptAll(endpoint, onConnection ?? (() => {}));
   return {
+    id: endpoint.id.toString(),
     ticket: () => endpoint.ticket(),
-    dial: async (ticket) => peerConnection(await endpoint.connect(ticket, echoAlpn)),
+    dial: async (target) => peerConnection(await endpoint.connect(target, echoAlpn)),
     changeExternal: async () => {},
     close: () => endpoint.close(),
   };
+}
+
+function sourcesOf({ pkarr, dns, origin }: Directory): DiscoverySource[] {
+  return [pkarrPublisher({ relay: pkarr }), dnsDiscovery({ origin, servers: [dns] })];
 }
 
 /** Waits until an endpoint has found its addresses; not for ever, since it may not. */

@@ -40,7 +40,7 @@ class Peer {
       case "start":
         return this.#start(command);
       case "dial":
-        return this.#dial(command.ticket);
+        return this.#dial(command.target);
       case "external":
         return this.#bound.changeExternal(command.add, command.remove);
       case "finish":
@@ -57,23 +57,20 @@ class Peer {
     return this.#endpoint;
   }
 
-  async #start({ bind, relay, stun, external }: StartCommand): Promise<void> {
+  async #start(command: StartCommand): Promise<void> {
     await warmUp(this.#bind);
     this.#endpoint = await this.#bind({
-      bind,
-      relay,
-      stun,
-      external,
+      ...command,
       onConnection: (connection) => this.#report(connection),
     });
-    emit({ type: "ready", ticket: this.#endpoint.ticket() });
+    emit({ type: "ready", id: this.#endpoint.id, ticket: this.#endpoint.ticket() });
   }
 
-  async #dial(ticket: string): Promise<void> {
+  async #dial(target: string): Promise<void> {
     emit({ type: "dialed", at: monotonicNow() });
     let connection: PeerConnection;
     try {
-      connection = await this.#bound.dial(ticket);
+      connection = await this.#bound.dial(target);
     } catch (error) {
       emit({ type: "lost", at: monotonicNow(), reason: `not connected: ${describe(error)}` });
       return;
