@@ -134,16 +134,34 @@ test("a call that came while a dial was under way is not failed by it, but gets 
   assert.equal(late.error.message, "still nobody");
 });
 
-test("a call waits no longer than its own limit, and the dial goes on for the next one", async () => {
+test("a call waits hardly longer than its own limit, and the dial goes on for the next one", async () => {
   const harness = new Harness();
   const waiter = harness.want(50);
   harness.platform.advance(50);
+  harness.platform.advance(20);
   assert.equal(waiter.error.code, "dial-timeout");
   assert.equal(waiter.error.message, "cannot connect to c1c1c1c1c1 within 50 ms");
   assert.equal(harness.attempt.signal.aborted, false);
   const session = await harness.open();
   assert.equal(waiter.got.length, 1);
   assert.deepEqual(harness.want().got, [session]);
+});
+
+test("a call whose time is up with that of its dial learns from the dial what was tried", async () => {
+  const harness = new Harness();
+  const waiter = harness.want(50);
+  harness.platform.advance(50);
+  await harness.refuse("no answer at 192.0.2.1:1");
+  assert.equal(waiter.error.message, "no answer at 192.0.2.1:1");
+  assert.equal(harness.platform.timers, 0);
+});
+
+test("a call does not wait beyond its limit for a dial that still has time", () => {
+  const harness = new Harness();
+  harness.want(10_000);
+  const waiter = harness.want(50);
+  harness.platform.advance(50);
+  assert.equal(waiter.error.message, "cannot connect to c1c1c1c1c1 within 50 ms");
 });
 
 test("a dial gets as long as the most patient call that waits for it", () => {

@@ -26,8 +26,14 @@ export interface ChannelOptions {
 /** "waiting": a dial failed a moment ago, the next one comes after a pause. */
 export type ChannelState = RedialState["type"];
 
+/**
+ * A call whose time is up waits this much longer for a dial whose time is up as well: the dial's error tells what was tried
+ * and what came of it. Milliseconds.
+ */
+const lastWordMs = 20;
+
 interface Waiting {
-  readonly timer: Timer;
+  timer: Timer;
   readonly timeoutMs: number;
   /** A dial was begun since it waits. */
   dialed: boolean;
@@ -47,6 +53,7 @@ export class Channel {
   readonly #draining = new Set<HttpSession>();
   #session: HttpSession | undefined;
   #dialing: AbortController | undefined;
+  #dialEndsAt = 0;
   #backoffTimer: Timer | undefined;
   #lastError: unknown;
 
@@ -68,17 +75,14 @@ export class Channel {
 
   /**
    * The session for a new request. When there is none it is undefined, and `waiter` hears of it later: `unreachable`
-   * when the dial fails, or after `timeoutMs`.
+   * when the dial fails, or after `timeoutMs` (hardly more).
    */
   acquire(waiter: SessionWaiter, timeoutMs: number): HttpSession | undefined {
     const session = this.session;
     if (session !== undefined) {
       return session;
     }
-    const timer = this.#platform.setTimer(timeoutMs, () => {
-      this.forget(waiter);
-      waiter.unreachable(this.#timeoutError(timeoutMs));
-    });
+    const timer = this.#platform.setTimer(timeoutMs, () => this.#timeUp(waiter));
     this.#waiters.set(waiter, { timer, timeoutMs, dialed: false });
     this.#take(this.#plan.wanted(this.#platform.now()));
     return undefined;
@@ -123,6 +127,23 @@ export class Channel {
     await Promise.all(sessions.map((session) => session.shutdown(options)));
   }
 
+  #timeUp(waiter: SessionWaiter): void {
+    const waiting = this.#waiters.get(waiter);
+    if (waiting === undefined) {
+      return;
+    }
+    const giveUp = (): void => {
+      this.forget(waiter);
+      waiter.unreachable(this.#timeoutError(waiting.timeoutMs));
+    };
+    const dialEnds = this.#dialEndsAt - this.#platform.now() < lastWordMs;
+    if (waiting.dialed && this.#dialing !== undefined && dialEnds) {
+      waiting.timer = this.#platform.setTimer(lastWordMs, giveUp);
+    } else {
+      giveUp();
+    }
+  }
+
   #take(step: RedialStep): void {
     switch (step.type) {
       case "none":
@@ -164,6 +185,7 @@ export class Channel {
       waiting.dialed = true;
       timeoutMs = Math.max(timeoutMs, waiting.timeoutMs);
     }
+    this.#dialEndsAt = this.#platform.now() + timeoutMs;
     this.#dial(events, { signal: dialing.signal, timeoutMs }).then(
       (opened) => {
         session = opened;
