@@ -5,9 +5,13 @@ export type {
   ConnectOptions,
   EndpointOptions,
   IncomingPeer,
+  RelayOptions,
 } from "./endpoint/endpoint.ts";
 export { Endpoint } from "./endpoint/endpoint.ts";
+export type { ConnectionPath, RemoteInfo } from "./endpoint/remote-info.ts";
 export { H3Error } from "./http3/h3-error.ts";
+export type { NatMapping } from "./net/nat-mapping.ts";
+export type { FamilyReport, NetReport, RelayReport } from "./net/net-report.ts";
 export { connectQuicAlpn } from "./rpc/alpn.ts";
 export { callComplete } from "./rpc/call-scope.ts";
 export type { Caller, Peer, WebCaller } from "./rpc/caller.ts";
