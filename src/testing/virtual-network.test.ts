@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { socketAddress } from "../base/socket-address.ts";
-import { type LinkOptions, VirtualNetwork } from "./virtual-network.ts";
+import type { LinkOptions } from "./virtual-link.ts";
+import { VirtualNetwork } from "./virtual-network.ts";
 
 const a = socketAddress("10.0.0.1", 1);
 const b = socketAddress("10.0.0.2", 2);

@@ -1,33 +1,6 @@
 import { formatSocketAddress, type SocketAddress } from "../base/socket-address.ts";
+import { type LinkOptions, VirtualLink } from "./virtual-link.ts";
 import { VirtualPlatform } from "./virtual-platform.ts";
-
-/** How the network treats a datagram from one address to another. */
-export interface LinkOptions {
-  /** Time that a datagram takes. Default 10. */
-  readonly delayMs: number;
-  /** Up to this much more, different for each datagram, so that they overtake each other. Default 0. */
-  readonly jitterMs: number;
-  /** Share of datagrams that get lost, 0 to 1. Default 0. */
-  readonly loss: number;
-  /** Share of datagrams that arrive twice, 0 to 1. Default 0. */
-  readonly duplication: number;
-  /** Longer datagrams get lost. Default 1452. */
-  readonly mtu: number;
-  /** Bytes per second. Default: no limit. */
-  readonly bandwidth: number;
-  /** Bytes that wait for `bandwidth` at most; more get lost. Default 256 KiB. */
-  readonly queueBytes: number;
-}
-
-export const defaultLink: LinkOptions = {
-  delayMs: 10,
-  jitterMs: 0,
-  loss: 0,
-  duplication: 0,
-  mtu: 1_452,
-  bandwidth: Number.POSITIVE_INFINITY,
-  queueBytes: 256 * 1024,
-};
 
 export interface VirtualNetworkOptions {
   /** The same seed makes the same run. Default 1. */
@@ -60,15 +33,13 @@ export class VirtualNetwork {
   readonly platform: VirtualPlatform;
   /** Sees all datagrams, also those that will be lost. */
   tap: Tap | undefined;
-  readonly #link: LinkOptions;
-  readonly #links = new Map<string, Partial<LinkOptions>>();
+  readonly #link: Partial<LinkOptions>;
+  readonly #links = new Map<string, VirtualLink>();
   readonly #sockets = new Map<string, VirtualSocket>();
-  /** By link: when all that waits for its bandwidth will have left. */
-  readonly #busyUntil = new Map<string, number>();
 
   constructor(options: VirtualNetworkOptions = {}) {
     this.platform = new VirtualPlatform(options.seed ?? 1);
-    this.#link = { ...defaultLink, ...options.link };
+    this.#link = options.link ?? {};
   }
 
   /** A socket at `address`. Throws when there is one. */
@@ -87,7 +58,8 @@ export class VirtualNetwork {
 
   /** Changes how datagrams from one address to another are treated, one way. */
   setLink(from: SocketAddress, to: SocketAddress, link: Partial<LinkOptions>): void {
-    this.#links.set(linkKey(from, to), link);
+    const options = { ...this.#link, ...link };
+    this.#links.set(linkKey(from, to), new VirtualLink(this.platform, options));
   }
 
   #claim(address: SocketAddress, socket: VirtualSocket): void {
@@ -99,39 +71,22 @@ export class VirtualNetwork {
   }
 
   #send(datagram: VirtualDatagram): void {
-    const key = linkKey(datagram.from, datagram.to);
-    const link: LinkOptions = { ...this.#link, ...this.#links.get(key) };
     const bytes = this.tap === undefined ? datagram.bytes : this.tap(datagram);
-    if (bytes === undefined || bytes.length > link.mtu || this.platform.random() < link.loss) {
-      return;
-    }
-    const waitMs = this.#queue(key, link, bytes.length);
-    if (waitMs === undefined) {
-      return;
-    }
-    const copies = this.platform.random() < link.duplication ? 2 : 1;
-    for (let copy = 0; copy < copies; copy += 1) {
-      const delayMs = waitMs + link.delayMs + this.platform.random() * link.jitterMs;
-      this.platform.setTimer(roundUpToMicroseconds(delayMs), () => {
-        this.#sockets.get(formatSocketAddress(datagram.to))?.receive(datagram.from, bytes);
-      });
+    if (bytes !== undefined) {
+      this.#linkOf(datagram).carry(bytes.length, () =>
+        this.#sockets.get(formatSocketAddress(datagram.to))?.receive(datagram.from, bytes),
+      );
     }
   }
 
-  /** How long a datagram waits until the link has sent it; undefined when it does not fit into the queue. */
-  #queue(key: string, link: LinkOptions, length: number): number | undefined {
-    if (link.bandwidth === Number.POSITIVE_INFINITY) {
-      return 0;
+  #linkOf({ from, to }: VirtualDatagram): VirtualLink {
+    const key = linkKey(from, to);
+    let link = this.#links.get(key);
+    if (link === undefined) {
+      link = new VirtualLink(this.platform, this.#link);
+      this.#links.set(key, link);
     }
-    const now = this.platform.now();
-    const start = Math.max(this.#busyUntil.get(key) ?? 0, now);
-    const queued = ((start - now) / 1_000) * link.bandwidth;
-    if (queued + length > link.queueBytes) {
-      return undefined;
-    }
-    const end = start + (length / link.bandwidth) * 1_000;
-    this.#busyUntil.set(key, end);
-    return end - now;
+    return link;
   }
 }
 
@@ -185,9 +140,4 @@ export class VirtualSocket {
 
 function linkKey(from: SocketAddress, to: SocketAddress): string {
   return `${formatSocketAddress(from)} ${formatSocketAddress(to)}`;
-}
-
-/** Clocks of protocols count in whole units, and a moment that lies between two of them comes too early. */
-function roundUpToMicroseconds(ms: number): number {
-  return Math.ceil(ms * 1_000) / 1_000;
 }
