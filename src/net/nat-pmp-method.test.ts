@@ -4,11 +4,8 @@ import { deferred } from "../base/deferred.ts";
 import { decodeHex, encodeHex } from "../base/hex.ts";
 import { nodePlatform } from "../base/node-platform.ts";
 import { parseSocketAddress, type SocketAddress } from "../base/socket-address.ts";
-import {
-  type LinkOptions,
-  VirtualNetwork,
-  type VirtualSocket,
-} from "../testing/virtual-network.ts";
+import type { LinkOptions } from "../testing/virtual-link.ts";
+import { VirtualNetwork, type VirtualSocket } from "../testing/virtual-network.ts";
 import type { BindSocket } from "./datagram-socket.ts";
 import { natPmpMethod } from "./nat-pmp-method.ts";
 import { bindUdp } from "./udp-socket.ts";
