@@ -1,6 +1,6 @@
 // Picks the test files of a suite and hands them to node's own runner, with a limit on how long each may take.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, sep } from "node:path";
@@ -29,7 +29,7 @@ Options
   --help
 `;
 
-/** `fileSeconds`: how long one file may take; `suiteSeconds`: all of them. */
+/** `fileSeconds`: how long one file may take; `suiteSeconds`: all of them; `before`: a program that runs first. */
 const suites = {
   quick: { fileSeconds: 300, suiteSeconds: 1_200, jobs: availableParallelism(), environment: {} },
   slow: {
@@ -38,7 +38,14 @@ const suites = {
     jobs: 1,
     environment: { CONNECT_QUIC_TEST: "slow" },
   },
-  interop: { fileSeconds: 300, suiteSeconds: 1_800, jobs: 1, environment: {} },
+  interop: {
+    fileSeconds: 300,
+    suiteSeconds: 1_800,
+    jobs: 1,
+    // They are built before, outside of the tests' time.
+    environment: { CONNECT_QUIC_CARGO: "built" },
+    before: "test/support/build-iroh-programs.ts",
+  },
 };
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -113,6 +120,10 @@ function reporters(...names) {
 
 /** Resolves with the exit code. */
 function run(files) {
+  if (suite.before !== undefined) {
+    const stdio = ["ignore", "inherit", "inherit"];
+    spawnSync(process.execPath, ["--import=tsx", suite.before], { cwd: root, stdio });
+  }
   const fileSeconds = Number(options.timeout ?? suite.fileSeconds);
   const jobs = Number(options.jobs ?? suite.jobs);
   const child = spawn(

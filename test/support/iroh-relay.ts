@@ -6,16 +6,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CargoBinary } from "./cargo-binary.ts";
-
-const binary = new CargoBinary({
-  crate: "iroh-relay",
-  version: "1.4.1",
-  features: ["server"],
-});
+import { irohRelay } from "./iroh-programs.ts";
 
 /** Why iroh's relay cannot run here, for the tests' `skip`; false where it can. The first call may build it. */
-export const noIrohRelay: string | false = binary.prepare() ?? false;
+export const noIrohRelay: string | false = irohRelay.prepare() ?? false;
 
 /** How long the relay may take until it answers. */
 const startTimeoutMs = 30_000;
@@ -68,7 +62,7 @@ export class IrohRelay implements AsyncDisposable {
     ];
     const configPath = write("relay.toml", lines.join("\n"));
     const child = spawn(
-      binary.path,
+      irohRelay.path,
       [...(tls === undefined ? ["--dev"] : []), "--config-path", configPath],
       { stdio: ["ignore", "ignore", "pipe"] },
     );

@@ -5,12 +5,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CargoBinary } from "../../support/cargo-binary.ts";
-
-const binary = new CargoBinary({ crate: "iroh-dns-server", version: "1.4.1" });
+import { irohDnsServer } from "../../support/iroh-programs.ts";
 
 /** Why the server cannot be had here, for the tests' `skip`; false where it can. Builds it the first time: minutes. */
-export const noDnsServer: string | false = binary.prepare() ?? false;
+export const noDnsServer: string | false = irohDnsServer.prepare() ?? false;
 
 export interface DnsServerOptions {
   /** Zones below which records are served. Default `irohdns.example.` */
@@ -43,7 +41,7 @@ export class IrohDnsServer implements AsyncDisposable {
     const dns = options.dnsPort ?? (await freePort());
     const config = join(folder, "config.toml");
     await writeFile(config, configuration({ ...options, http, dns, folder }));
-    const child = spawn(binary.path, ["--config", config], {
+    const child = spawn(irohDnsServer.path, ["--config", config], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, RUST_LOG: "warn" },
     });

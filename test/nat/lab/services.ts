@@ -1,4 +1,4 @@
-import { CargoBinary } from "../../support/cargo-binary.ts";
+import { irohDnsServer, irohRelay } from "../../support/iroh-programs.ts";
 import { publicAddress, servicesNode } from "./address-plan.ts";
 import type { LabNetwork } from "./lab-network.ts";
 import { LabService } from "./lab-service.ts";
@@ -37,12 +37,9 @@ export const directory: Directory = {
   origin: "lab.test",
 };
 
-const relay = new CargoBinary({ crate: "iroh-relay", version: "1.4.1", features: ["server"] });
-const dnsServer = new CargoBinary({ crate: "iroh-dns-server", version: "1.4.1" });
-
 /** Builds the relay where that was not done before, which takes minutes. Returns what stands against it, if anything does. */
 export function prepareRelay(): string | undefined {
-  return relay.prepare();
+  return irohRelay.prepare();
 }
 
 /** Returns what stands against a STUN server, if anything does. */
@@ -56,13 +53,13 @@ export async function prepareStun(): Promise<string | undefined> {
 
 /** Builds the directory as `prepareRelay` does. */
 export function prepareDirectory(): string | undefined {
-  return dnsServer.prepare();
+  return irohDnsServer.prepare();
 }
 
 /** The real iroh-relay, by plain HTTP: the iroh of npm takes no certificates but those of public authorities. */
 export function startRelay(network: LabNetwork): Promise<LabService> {
   return LabService.start(network, {
-    command: relay.path,
+    command: irohRelay.path,
     args: ["--dev"],
     env: { RUST_LOG: "info" },
     ready: /relay: serving on/,
@@ -86,7 +83,7 @@ export function startStun(network: LabNetwork): Promise<LabService> {
 export function startDirectory(network: LabNetwork): Promise<LabService> {
   return LabService.start(network, {
     command: "sh",
-    args: ["-c", startOnOwnMount, dnsServer.path],
+    args: ["-c", startOnOwnMount, irohDnsServer.path],
     env: { RUST_LOG: "info", CONFIG: directoryConfig },
     ready: /DNS server listening/,
   });
