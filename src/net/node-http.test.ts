@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import dns from "node:dns";
 import { once } from "node:events";
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { startProgram } from "../../test/support/process.ts";
 import { TestAuthority } from "../../test/support/test-pki.ts";
+import { deferred } from "../base/deferred.ts";
 import type { HttpRequest } from "./network.ts";
 import { nodeRequest } from "./node-http.ts";
 
@@ -200,6 +201,29 @@ test("nodeRequest uses a connection again, and asks once more when the server ha
   assert.deepEqual({ connections, answers }, { connections: 2, answers: 3 });
   await nodeRequest(url(), get());
   assert.deepEqual({ connections, answers }, { connections: 2, answers: 4 });
+});
+
+test("F22: nodeRequest keeps no connection that is idle, and waits longer than that for an answer", async (context) => {
+  const sockets: Socket[] = [];
+  const asked = deferred<ServerResponse>();
+  const { server, url } = await serve(context, (request, response) => {
+    if (request.url === "/slow") {
+      asked.resolve(response);
+    } else {
+      response.end();
+    }
+  });
+  server.keepAliveTimeout = 0;
+  server.on("connection", (socket) => sockets.push(socket));
+  const slow = nodeRequest(url("/slow"), get());
+  const response = await asked.promise;
+  await nodeRequest(url(), get());
+  // Opened at the same time, and idle: it ends by itself, and the one that waits does not.
+  const [first, second] = sockets;
+  assert.ok(first !== undefined && second !== undefined);
+  await Promise.race([once(first, "close"), once(second, "close")]);
+  response.end("at last");
+  assert.equal(decoder.decode((await slow).body), "at last");
 });
 
 test("F5: a request that is not answered, and an idle connection, keep no process alive", async (context) => {

@@ -14,11 +14,12 @@ import type { HttpRequest, HttpResponse } from "./network.ts";
 const maxRedirects = 5;
 /** Connections that are kept open, idle, for the next request to the same server. */
 const maxIdlePerServer = 2;
+/** And for so long: one that has been idle may lead through a network that is gone, and nobody would tell. Milliseconds. */
+const maxIdleMs = 1_000;
 
-const agents = {
-  "http:": new HttpAgent({ keepAlive: true, maxFreeSockets: maxIdlePerServer }),
-  "https:": new HttpsAgent({ keepAlive: true, maxFreeSockets: maxIdlePerServer }),
-};
+// Of a request under way, a timeout here only says that it takes long; ending it is its signal's.
+const keepAlive = { keepAlive: true, maxFreeSockets: maxIdlePerServer, timeout: maxIdleMs };
+const agents = { "http:": new HttpAgent(keepAlive), "https:": new HttpsAgent(keepAlive) };
 
 /**
  * One HTTP request, with Node's own client. Redirects are followed, but never from https to http, and credentials stay
