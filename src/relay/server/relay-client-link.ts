@@ -48,8 +48,10 @@ export class RelayClientLink {
   readonly #control = new FrameQueue();
   readonly #keepAlive: KeepAlive;
   readonly #bucket: TokenBucket;
-  /** Since when the channel has been holding something. */
-  #sendingSince: number | undefined;
+  /** Bytes that were given to the channel. */
+  #sentBytes = 0;
+  /** While the channel holds something: since when the client has taken nothing of it, and how much it had till then. */
+  #stalled: { readonly since: number; readonly takenBytes: number } | undefined;
   #wasRateLimited = false;
   #resumeTimer: Timer | undefined;
   #timer: { readonly timer: Timer; readonly at: number } | undefined;
@@ -99,7 +101,7 @@ export class RelayClientLink {
   }
 
   handleDrained(): void {
-    this.#sendingSince = undefined;
+    this.#stalled = undefined;
     if (!this.#closed) {
       this.#flush();
     }
@@ -235,12 +237,22 @@ export class RelayClientLink {
   }
 
   #send(frame: Uint8Array): void {
-    const { channel, limits, platform } = this.#options;
+    const { channel, platform } = this.#options;
     channel.send(frame);
-    if (this.#sendingSince === undefined) {
-      this.#sendingSince = platform.now();
-      this.#wakeAt(this.#sendingSince + limits.writeTimeoutMs);
+    this.#sentBytes += frame.length;
+    if (this.#stalled === undefined) {
+      this.#noteTaken(platform.now());
     }
+  }
+
+  /** Begins to wait anew for the client to take something. */
+  #noteTaken(now: number): void {
+    this.#stalled = { since: now, takenBytes: this.#takenBytes };
+    this.#wakeAt(now + this.#options.limits.writeTimeoutMs);
+  }
+
+  get #takenBytes(): number {
+    return this.#sentBytes - this.#options.channel.bufferedBytes;
   }
 
   /** Makes sure that `#handleTimer` runs at that time or before it. */
@@ -258,11 +270,14 @@ export class RelayClientLink {
   #handleTimer(): void {
     const { channel, limits, platform } = this.#options;
     const now = platform.now();
-    const writeUntil = (this.#sendingSince ?? Number.POSITIVE_INFINITY) + limits.writeTimeoutMs;
+    const stalled = this.#stalled;
     this.#timer = undefined;
-    if (now >= writeUntil) {
-      channel.close({ now: true });
-      return;
+    if (stalled !== undefined && now >= stalled.since + limits.writeTimeoutMs) {
+      if (this.#takenBytes <= stalled.takenBytes) {
+        channel.close({ now: true });
+        return;
+      }
+      this.#noteTaken(now);
     }
     // While we do not read, silence says nothing.
     const paused = this.#resumeTimer !== undefined;
@@ -281,6 +296,9 @@ export class RelayClientLink {
         break;
     }
     const next = paused ? now + pausedCheckMs : this.#keepAlive.nextTimeout();
-    this.#wakeAt(Math.min(next, writeUntil));
+    this.#wakeAt(next);
+    if (this.#stalled !== undefined) {
+      this.#wakeAt(this.#stalled.since + limits.writeTimeoutMs);
+    }
   }
 }

@@ -514,6 +514,20 @@ test("a slow client gets all that fits, in order", () => {
   );
 });
 
+test("F23: a client that reads as slowly as it is sent to is not taken for one that does not read", () => {
+  const relay = new TestRelay({}, undefined, 5);
+  const [a, b, c] = [relay.client(), relay.client(), relay.client()];
+  relay.platform.runFor(1_000);
+  for (let count = 0; count < 100; count += 1) {
+    for (const { client } of [a, c]) {
+      client.send(b.id, new Uint8Array(1_000 - 34), 1_200);
+    }
+    relay.platform.runFor(390);
+  }
+  assert.deepEqual(b.healths, ["healthy"]);
+  assert.ok(b.received.length > 180, `${b.received.length} datagrams`);
+});
+
 test("a client that sends too fast is read no faster than allowed, told once, and loses nothing", () => {
   const relay = new TestRelay({ bytesPerSecond: 10_000, burstBytes: 2_000 });
   const [a, b] = [relay.raw(), relay.raw()];

@@ -9,7 +9,7 @@ export interface RelayLimits {
   readonly maxConnectionsPerId: number;
   /** From the connection's first moment until its id is proven and let in. Default 10,000. */
   readonly handshakeTimeoutMs: number;
-  /** A client that takes longer than this to read what was sent to it is closed. Default 10,000. */
+  /** A client that has read nothing of what was sent to it for so long is closed. Default 10,000. */
   readonly writeTimeoutMs: number;
   /** Waiting for one client; more is dropped. It adds to its delay when it is slow. Default 1 MiB. */
   readonly maxQueuedBytes: number;
