@@ -130,7 +130,12 @@ async function main(): Promise<number> {
   }
   const results = [...cellResults, ...eventResults];
   console.log(["", ...problemLines(results)].join("\n"));
-  await save({ cells: cellResults, events: eventResults });
+  await save({
+    date: new Date().toISOString(),
+    node: process.version,
+    cells: cellResults,
+    events: eventResults,
+  });
   // How real iroh alone fares is for comparison.
   const ours = results.filter(({ pair, errors }) => pair !== "iroh-iroh" || errors.length > 0);
   return problemLines(ours).length === 0 ? 0 : 1;

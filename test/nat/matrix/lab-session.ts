@@ -11,7 +11,7 @@ import {
 } from "../lab/services.ts";
 import { type HostName, hostNames } from "../lab/topology.ts";
 import { PeerProcess } from "../peer/peer-process.ts";
-import type { PathKind } from "../peer/peer-protocol.ts";
+import type { PathKind, PeerEvent } from "../peer/peer-protocol.ts";
 import type { Cell } from "./cells.ts";
 import type { Pairing } from "./pairs.ts";
 
@@ -95,16 +95,17 @@ export class LabSession implements AsyncDisposable {
         ...(byId && { directory }),
       });
     }
-    const [, dialed] = await Promise.all(
-      [this.peers.a, this.peers.b].map((peer) =>
-        peer.until(() => peer.last("ready"), readyTimeoutMs),
-      ),
-    );
-    if (dialed === undefined) {
-      throw new Error(`peer b (${this.peers.b.kind}) is not ready after ${readyTimeoutMs} ms`);
-    }
+    const [, dialed] = await Promise.all([untilReady(this.peers.a), untilReady(this.peers.b)]);
     this.peers.a.send({ type: "dial", target: byId ? dialed.id : dialed.ticket });
   }
+}
+
+async function untilReady(peer: PeerProcess): Promise<Extract<PeerEvent, { type: "ready" }>> {
+  const ready = await peer.until(() => peer.last("ready"), readyTimeoutMs);
+  if (ready === undefined) {
+    throw new Error(`peer ${peer.host} (${peer.kind}) is not ready after ${readyTimeoutMs} ms`);
+  }
+  return ready;
 }
 
 /** A host and the middle of the internet are that far apart: 40 ms there and back between peers, 80 over a relay. */

@@ -44,7 +44,8 @@ export async function concludeSession(
   const logs = calls === undefined ? [] : [calls.calls, calls.messages];
   const begun = sum(logs.map((log) => log.begun));
   const lost = begun - sum(logs.map((log) => log.answered));
-  const stalls = logs.flatMap((log) => log.stalls).filter(({ from, ms }) => from + ms > since);
+  // Messages wait for each other, so that pauses between their answers are longer on longer ways.
+  const stalls = calls?.calls.stalls.filter(({ from, ms }) => from + ms > since) ?? [];
   const longestStallMs = Math.max(0, ...stalls.map(({ ms }) => ms));
   const connectedAt = a.last("connected")?.at;
   const firstAnswerAt = calls?.calls.firstAnswerAt;

@@ -20,7 +20,7 @@ export interface Measurement {
   /** Calls and messages that began, and those of them that were never answered. */
   readonly begun: number;
   readonly lost: number;
-  /** The longest time without an answer, after the first one and in an event after that. */
+  /** The longest time without an answer to a call, if over 100: after the first one, and in an event after that. */
   readonly longestStallMs: number;
   /** What is not as it should be; empty when all is well. */
   readonly problems: readonly string[];
