@@ -38,7 +38,10 @@ const layers = [
     packages: ["@bufbuild/protobuf", "@connectrpc/connect", "@connectrpc/connect-node"],
   },
   // The simulated world: for tests of any layer, and for users by an entry point.
-  { folder: "testing", uses: ["base", "identity", "relay", "net", "engine", "endpoint"] },
+  {
+    folder: "testing",
+    uses: ["base", "identity", "discovery", "relay", "net", "engine", "endpoint"],
+  },
   { folder: "", name: "an entry point", uses: "everything" },
 ];
 
