@@ -39,6 +39,8 @@ const transport = {
 interface Observer {
   readonly connection: EngineConnection;
   readonly first: Promise<Observation>;
+  /** What it has said last. */
+  latest: Observation | undefined;
 }
 
 /**
@@ -59,7 +61,7 @@ export class AddressDiscovery {
     const key = `${family} ${relay}`;
     const known = this.#observers.get(key);
     if (known !== undefined) {
-      return await untilAborted(known.first, signal);
+      return known.latest ?? (await untilAborted(known.first, signal));
     }
     const { hostname } = new URL(relay);
     const port = this.#options.portOf(relay);
@@ -93,7 +95,6 @@ export class AddressDiscovery {
     const first = deferred<Observation>();
     // Nobody may be waiting any more.
     first.promise.catch(() => {});
-    let isFirst = true;
     const connection = this.#options.connect({
       remote,
       expected: { type: "web", serverName },
@@ -112,16 +113,15 @@ export class AddressDiscovery {
         ),
         addressObserved: (address) => {
           const observation = { observer: remote, address };
-          if (isFirst) {
-            isFirst = false;
-            first.resolve(observation);
-          } else {
+          first.resolve(observation);
+          if (observer.latest !== undefined) {
             this.#options.observed(observation);
           }
+          observer.latest = observation;
         },
       },
     });
-    const observer = { connection, first: first.promise };
+    const observer: Observer = { connection, first: first.promise, latest: undefined };
     this.#observers.set(key, observer);
     return observer;
   }

@@ -82,6 +82,11 @@ export interface EndpointOptions {
   /** Addresses at which this endpoint can be reached though nothing here shows it, as with a forwarded port; port 0 stands
    * for the one that is bound. Default none. */
   readonly externalAddresses?: readonly string[];
+  /**
+   * Has the gateway forward the bound IPv4 port to here (NAT-PMP, UPnP), as long as the endpoint is open. That opens it to
+   * the world, which the gateway's owner may not want: default false.
+   */
+  readonly portMapping?: boolean;
   /** Where to look for addresses of peers that are dialed by id alone, and where to publish the own. Default none. */
   readonly discovery?: readonly DiscoverySource[];
   /** Text of up to 245 bytes that is published with the own address. Default none. */
@@ -167,6 +172,7 @@ export class Endpoint implements AsyncDisposable {
       relays,
       stunServers: options.stunServers ?? [],
       configured: (options.externalAddresses ?? []).map(parseSocketAddress),
+      portMapping: options.portMapping ?? false,
       discovery: options.discovery ?? [],
       userData: options.userData,
       report: (error) => endpoint.report(error),

@@ -14,14 +14,18 @@ import { AddressObservers } from "../net/address-observers.ts";
 import type { BindSocket } from "../net/datagram-socket.ts";
 import { HomeRelay } from "../net/home-relay.ts";
 import { InterfaceWatch } from "../net/interface-watch.ts";
+import { natPmpMethod } from "../net/nat-pmp-method.ts";
 import type { NetReport } from "../net/net-report.ts";
 import { Netcheck } from "../net/netcheck.ts";
 import type { Network } from "../net/network.ts";
+import { nodeGateway } from "../net/node-gateway.ts";
 import { OwnAddresses } from "../net/own-addresses.ts";
 import { PeerSocket } from "../net/peer-socket.ts";
+import { PortMapper } from "../net/port-mapper.ts";
 import type { RelayAccess } from "../net/relay-connections.ts";
 import { isStun } from "../net/stun.ts";
 import { StunProber } from "../net/stun-prober.ts";
+import { UpnpMethod } from "../net/upnp-method.ts";
 import { AddressDiscovery, defaultDiscoveryPort } from "./address-discovery.ts";
 import { EndpointError } from "./endpoint-error.ts";
 import { type ConnectionPath, type RemoteInfo, remoteInfoOf } from "./remote-info.ts";
@@ -36,6 +40,8 @@ export interface PeerNetworkOptions {
   readonly stunServers: readonly string[];
   /** Addresses at which we can be reached although nothing here shows it; port 0 stands for the one that is bound. */
   readonly configured: readonly SocketAddress[];
+  /** Have the gateway forward our port. */
+  readonly portMapping: boolean;
   readonly discovery: readonly DiscoverySource[];
   /** Published beside the addresses. */
   readonly userData?: string | undefined;
@@ -70,6 +76,7 @@ interface Bound {
   readonly netcheck: Netcheck;
   readonly own: OwnAddresses;
   readonly watch: InterfaceWatch;
+  readonly mapper: PortMapper | undefined;
 }
 
 /** How long a dial at known addresses goes on before others are looked for. Milliseconds. */
@@ -126,10 +133,14 @@ export class PeerNetwork {
 
   /** Begins to find out how this endpoint can be reached. `connect` dials from its sockets. */
   start(connect: (options: EngineConnectOptions) => EngineConnection): void {
-    const { own, home, watch } = this.#parts();
+    const { own, home, watch, mapper, socket } = this.#parts();
     this.#connect = connect;
     home.start();
     own.start();
+    const ipv4 = socket.localAddresses.find(({ family }) => family === 4);
+    if (ipv4 !== undefined) {
+      mapper?.start(ipv4.port);
+    }
     if (this.#options.relays.size > 0 || this.#options.discovery.length > 0) {
       watch.start();
     }
@@ -253,7 +264,7 @@ export class PeerNetwork {
     bound?.stun.close();
     bound?.discovery.close();
     this.#changed.notify();
-    await this.#discovery.close();
+    await Promise.all([this.#discovery.close(), bound?.mapper?.close()]);
   }
 
   #parts(): Bound {
@@ -325,6 +336,7 @@ export class PeerNetwork {
       changed: (change) => {
         if (change.major) {
           discovery.networkChanged();
+          mapper?.networkChanged();
         }
         own.networkChanged(change);
         if (change.major) {
@@ -332,7 +344,21 @@ export class PeerNetwork {
         }
       },
     });
-    return { socket, stun, discovery, home, netcheck, own, watch };
+    const mapper = this.#options.portMapping
+      ? this.#mapper((address) => own.setMapped(address))
+      : undefined;
+    return { socket, stun, discovery, home, netcheck, own, watch, mapper };
+  }
+
+  #mapper(changed: (address: SocketAddress | undefined) => void): PortMapper {
+    const { platform, network } = this.#options;
+    const { bindSocket } = network;
+    const gateway = nodeGateway;
+    const methods = [
+      natPmpMethod({ platform, bindSocket, gateway }),
+      new UpnpMethod({ platform, network, gateway }),
+    ];
+    return new PortMapper({ platform, methods, changed });
   }
 
   #homeNow(

@@ -1,7 +1,7 @@
 import type { Platform } from "../base/platform.ts";
 import { formatSocketAddress, type SocketAddress, socketAddress } from "../base/socket-address.ts";
 import type { DiscoverySource } from "../discovery/discovery.ts";
-import type { MulticastHandler, MulticastSocket } from "../discovery/discovery-network.ts";
+import type { DatagramHandler, MulticastSocket } from "../discovery/discovery-network.ts";
 import type { InterfaceAddress, Network } from "../net/network.ts";
 import { isLoopback } from "../net/observation.ts";
 import { HostInterface } from "./host-interface.ts";
@@ -88,7 +88,7 @@ export class TestHost {
   readonly #network: Network;
   readonly #ports: HostPorts;
   readonly #interfaces: HostInterface<TestHost>[] = [];
-  readonly #groups = new Set<{ readonly groups: readonly string[]; handler: MulticastHandler }>();
+  readonly #groups = new Set<{ readonly groups: readonly string[]; handler: DatagramHandler }>();
   readonly #contacts = new Map<string, Contacts>();
   #heldBytes = 0;
   #attached = 0;
@@ -332,7 +332,7 @@ export class TestHost {
     );
   }
 
-  #joinGroups(groups: readonly SocketAddress[], handler: MulticastHandler): MulticastSocket {
+  #joinGroups(groups: readonly SocketAddress[], handler: DatagramHandler): MulticastSocket {
     const usable = groups.filter(({ family }) =>
       this.#interfaces.some((each) => each.hostOf(family) !== undefined),
     );
