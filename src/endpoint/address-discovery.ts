@@ -79,6 +79,13 @@ export class AddressDiscovery {
     return await untilAborted(observer.first, signal);
   };
 
+  /** Has relays show whether they still see us at the same address. */
+  check(): void {
+    for (const { connection } of this.#observers.values()) {
+      connection.ping();
+    }
+  }
+
   /** The network is another one: what relays were told of before does not count. */
   networkChanged(): void {
     this.close();

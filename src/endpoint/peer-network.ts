@@ -79,6 +79,8 @@ interface Bound {
   readonly mapper: PortMapper | undefined;
 }
 
+/** How often the interfaces are looked at, which takes some 0.1 ms: calls wait for whatever is noticed. Milliseconds. */
+const watchIntervalMs = 250;
 /** How long a dial at known addresses goes on before others are looked for. Milliseconds. */
 const lookUpAfterMs = 500;
 
@@ -116,7 +118,13 @@ export class PeerNetwork {
       relayAccess: relays,
       candidates: () => this.#candidates(),
       handler: {
-        pathEvent: nothing,
+        pathEvent: (_peer, { type }) => {
+          // A NAT may have forgotten us: then our address is another one now.
+          if (type === "stalled") {
+            this.#bound?.discovery.check();
+            this.#bound?.own.networkChanged({ major: false });
+          }
+        },
         relayChanged: (url, state) => {
           if (url === this.#bound?.home.url && state.type === "waiting" && state.attempt > 2) {
             // It may be gone for good: look for another one.
@@ -333,6 +341,7 @@ export class PeerNetwork {
     const watch = new InterfaceWatch({
       platform,
       interfaces,
+      intervalMs: watchIntervalMs,
       changed: (change) => {
         if (change.major) {
           discovery.networkChanged();

@@ -7,9 +7,15 @@ const lossyAbove = 0.2;
 /** Only below this share it is a good one again. */
 const cleanBelow = 0.05;
 
+/** Counters of a path. */
+export interface PathPackets {
+  readonly packetsAcknowledged: number;
+  readonly packetsLost: number;
+}
+
 /** How many packets a path loses, from counters that only grow. */
 export class PathLoss {
-  #packetsSent = 0;
+  #packetsAcknowledged = 0;
   #packetsLost = 0;
   #sent = 0;
   #lost = 0;
@@ -25,11 +31,15 @@ export class PathLoss {
     return this.#sent < leastPackets ? 0 : Math.min(1, this.#lost / this.#sent);
   }
 
-  /** Takes the counters as they are now. */
-  update({ packetsSent, packetsLost }: { packetsSent: number; packetsLost: number }): void {
-    this.#sent += Math.max(0, packetsSent - this.#packetsSent);
-    this.#lost += Math.max(0, packetsLost - this.#packetsLost);
-    this.#packetsSent = packetsSent;
+  /**
+   * Takes the counters as they are now. Of what was sent only that counts which was to be acknowledged: acknowledgements
+   * themselves are never missed.
+   */
+  update({ packetsAcknowledged, packetsLost }: PathPackets): void {
+    const lost = Math.max(0, packetsLost - this.#packetsLost);
+    this.#sent += Math.max(0, packetsAcknowledged - this.#packetsAcknowledged) + lost;
+    this.#lost += lost;
+    this.#packetsAcknowledged = packetsAcknowledged;
     this.#packetsLost = packetsLost;
     if (this.#sent >= leastPackets) {
       this.#lossy = this.rate >= (this.#lossy ? cleanBelow : lossyAbove);

@@ -182,7 +182,8 @@ export class PeerSocket implements DatagramSocket {
   /** Own addresses are others now. See {@link RemotePaths.ownCandidatesChanged}. */
   networkChanged(change: { readonly major: boolean }): void {
     if (change.major) {
-      this.relays.networkChanged();
+      const hosts = this.#options.network.interfaces().map(({ host }) => host);
+      this.relays.networkChanged(new Set(hosts));
     }
     for (const { paths } of this.#peers.values()) {
       paths.ownCandidatesChanged(change);

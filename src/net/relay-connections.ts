@@ -90,9 +90,10 @@ export class RelayConnections {
     }
   }
 
-  networkChanged(): void {
+  /** @param hosts the addresses of this host now */
+  networkChanged(hosts: ReadonlySet<string>): void {
     for (const { client } of this.#members.values()) {
-      client.networkChanged();
+      client.networkChanged(hosts);
     }
   }
 

@@ -2,6 +2,8 @@
 export interface MessageChannel {
   /** Takes `message` over: it must not change any more. Never throws: on a channel that is over it does nothing. */
   send(message: Uint8Array): void;
+  /** The address of this host that it runs over; undefined where that is not known, or not yet. */
+  readonly localHost?: string | undefined;
   /** Bytes that `send` took and the network has not. */
   readonly bufferedBytes: number;
   /** Reads nothing from the other side until `resume`, so that it has to wait; a few messages may still arrive. */

@@ -34,6 +34,7 @@ export class NodeMessageChannel implements MessageChannel {
   readonly #socket: WebSocket;
   /** Set it before the next turn of the event loop. */
   handler: MessageChannelHandler | undefined;
+  #localHost: string | undefined;
   #buffered = 0;
   #error: Error | undefined;
   #over = false;
@@ -42,6 +43,9 @@ export class NodeMessageChannel implements MessageChannel {
   constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.binaryType = "nodebuffer";
+    socket.on("upgrade", (response) => {
+      this.#localHost = response.socket.localAddress?.replace(/^::ffff:/, "");
+    });
     socket.on("open", () => this.handler?.opened(socket.protocol));
     socket.on("message", (data: Buffer, isBinary) => {
       if (isBinary && !this.#over) {
@@ -57,6 +61,10 @@ export class NodeMessageChannel implements MessageChannel {
       this.handler?.closed(this.#over ? undefined : (this.#error ?? told));
       this.#over = true;
     });
+  }
+
+  get localHost(): string | undefined {
+    return this.#localHost;
   }
 
   get bufferedBytes(): number {

@@ -127,12 +127,24 @@ export class RelayClient {
     this.#stats.dropped += left;
   }
 
-  /** The network has changed: finds out at once whether the connection still works, or connects without waiting further. */
-  networkChanged(): void {
+  /**
+   * The network has changed: finds out at once whether the connection still works, or connects without waiting further.
+   *
+   * @param hosts the addresses of this host now: a connection over another one is dead
+   */
+  networkChanged(hosts?: ReadonlySet<string>): void {
     switch (this.#state.type) {
-      case "connected":
-        this.#connection?.probe();
+      case "connected": {
+        const host = this.#connection?.localHost;
+        if (host === undefined || hosts === undefined || hosts.has(host)) {
+          this.#connection?.probe();
+          return;
+        }
+        this.#connection?.close();
+        this.#connect();
+        this.#setState({ type: "connecting", attempt: this.#plan.attempt });
         return;
+      }
       case "waiting":
         this.#connect();
         this.#setState({ type: "connecting", attempt: this.#plan.attempt });

@@ -99,6 +99,11 @@ export class RelayConnection {
     return this.#startedAt;
   }
 
+  /** {@link MessageChannel.localHost}. */
+  get localHost(): string | undefined {
+    return this.#channel.localHost;
+  }
+
   /** Round-trip time of the last ping. */
   get latencyMs(): number | undefined {
     return this.#state.type === "connected" ? this.#state.keepAlive.latencyMs : undefined;
