@@ -61,6 +61,25 @@ export type { IpAddr, RelayAddr, TransportAddr } from "./identity/transport-addr
 export { formatTransportAddr } from "./identity/transport-addr.ts";
 export { verify } from "./identity/verify.ts";
 
+// Where peers are: sources of addresses.
+
+export type {
+  DiscoveredAddr,
+  Discovery,
+  DiscoveryContext,
+  DiscoverySource,
+  OwnAddr,
+} from "./discovery/discovery.ts";
+export type { DiscoveryErrorCode } from "./discovery/discovery-error.ts";
+export { DiscoveryError } from "./discovery/discovery-error.ts";
+export { dnsDiscovery } from "./discovery/dns-discovery.ts";
+export { localNetwork } from "./discovery/local-network.ts";
+export { mainlineDht } from "./discovery/mainline-dht.ts";
+export { n0Origins } from "./discovery/n0-origins.ts";
+export { pkarrPublisher } from "./discovery/pkarr-publisher.ts";
+export { pkarrResolver } from "./discovery/pkarr-resolver.ts";
+export { staticDiscovery } from "./discovery/static-discovery.ts";
+
 // Protocols of one's own: connections and streams.
 
 export type { SocketAddress } from "./base/socket-address.ts";
