@@ -166,8 +166,9 @@ export class ConnectionPaths {
   }
 
   /**
-   * The paths that have turned out to be dead, each once; they are closed as soon as there are others. While all others are
-   * silent as well it is the peer that stands still, and no path is given up for that.
+   * The paths that have turned out to be dead, each once: data goes elsewhere from then on, which also makes the peer
+   * answer there. They are closed when others live. While all are silent it may be the peer that stands still, and no path
+   * is given up for that.
    */
   watch(now: number): readonly Watched[] {
     const stalled: Watched[] = [];
@@ -189,12 +190,14 @@ export class ConnectionPaths {
           }
           break;
         case "silent":
-          if (!path.isRelay && this.#othersLive(path)) {
+          if (!path.isRelay) {
             if (!path.isDead) {
               stalled.push(path);
             }
             path.isDead = true;
-            this.port.close(state.id);
+            if (this.#othersLive(path)) {
+              this.port.close(state.id);
+            }
           }
           break;
         case "alive":
@@ -204,11 +207,14 @@ export class ConnectionPaths {
     return stalled;
   }
 
-  /** Whether another path has shown life since this one was asked for it; also where there is no other. */
+  /**
+   * Whether another path has shown life since this one was asked for it; also where there is no other. What arrives there
+   * counts too: acknowledgements travel with the data, so perhaps over the path that is dead.
+   */
   #othersLive({ id, watch }: Watched): boolean {
     const { askedAt = Number.POSITIVE_INFINITY } = watch;
     const others = [...this.#paths.values()].filter((path) => path.id !== id);
-    return others.length === 0 || others.some((path) => path.watch.acknowledgedAt > askedAt);
+    return others.length === 0 || others.some((path) => path.watch.lifeAt > askedAt);
   }
 
   isIdle(now: number): boolean {

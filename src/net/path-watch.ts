@@ -46,9 +46,9 @@ export class PathWatch {
     this.#acknowledgedAt = now;
   }
 
-  /** When what was sent over it last was seen to arrive. */
-  get acknowledgedAt(): number {
-    return this.#acknowledgedAt;
+  /** When something came over it last, or was acknowledged that went over it. */
+  get lifeAt(): number {
+    return Math.max(this.#heardAt, this.#acknowledgedAt);
   }
 
   /** Since when there has been no answer to a question; undefined where nothing was asked. */
@@ -70,7 +70,7 @@ export class PathWatch {
     this.#notice(activity, now);
     const quietMs = Math.max(
       this.#waitingSince === undefined ? 0 : now - this.#waitingSince,
-      now < this.#expectUntil ? now - Math.max(this.#heardAt, this.#acknowledgedAt) : 0,
+      now < this.#expectUntil ? now - this.lifeAt : 0,
     );
     const askMs = Math.max(askAfterMs, askAfterRtts * rttMs);
     if (quietMs < askMs) {

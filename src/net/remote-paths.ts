@@ -27,12 +27,24 @@ const punchIntervalMs = 5_000;
 const retryMs = 100;
 const maxRetries = 20;
 const openAgainMs = 333;
+/**
+ * An address whose path was given up is not tried again for so long, or so many round-trip times: as long as QUIC remembers
+ * the old path it takes the new one for validated, and sends data where nothing may arrive.
+ */
+const drainMs = 1_000;
+const drainRtts = 10;
 /** How often a better path is looked for. As iroh has it. */
 const upgradeIntervalMs = 60_000;
 /** A direct path as fast as this needs no better one. As iroh has it. */
 const goodEnoughRttMs = 10;
 /** After a direct path was lost, attempts come at these times, besides those for other reasons. */
 const recoveryDelaysMs = [0, 1_000, 3_000, 8_000, 15_000, 30_000];
+
+interface ClosedPath {
+  readonly key: string;
+  readonly isRelay: boolean;
+  readonly rttMs: number;
+}
 
 /**
  * The paths to one peer, over all connections with it: which exist, which carries data, and when to look for others. It
@@ -48,6 +60,8 @@ export class RemotePaths {
   readonly #connections = new Map<PathPort, ConnectionPaths>();
   /** To open when more paths are allowed. */
   readonly #toOpen = new Map<string, SocketAddress>();
+  /** By address whose path was given up: until when it is left alone. */
+  readonly #draining = new Map<string, number>();
   #selected: string | undefined;
   #lastPunch:
     | { readonly at: number; readonly remote: Set<string>; readonly own: Set<string> }
@@ -122,6 +136,7 @@ export class RemotePaths {
       this.#options.report({ type: "opened", remote: path.remote });
     }
     for (const path of closed) {
+      this.#leaveAlone(path);
       this.#options.report({ type: "closed", remote: path.remote });
     }
     const lostDirect = closed.some(({ remote }) => !this.#options.isRelay(remote));
@@ -150,6 +165,7 @@ export class RemotePaths {
     this.#selected = undefined;
     this.#lastPunch = undefined;
     this.#toOpen.clear();
+    this.#draining.clear();
     this.close();
   }
 
@@ -232,6 +248,18 @@ export class RemotePaths {
     }
   }
 
+  #leaveAlone({ key, isRelay, rttMs }: ClosedPath): void {
+    const now = this.#now();
+    for (const [address, until] of this.#draining) {
+      if (until <= now) {
+        this.#draining.delete(address);
+      }
+    }
+    if (!isRelay) {
+      this.#draining.set(key, now + Math.max(drainMs, drainRtts * rttMs));
+    }
+  }
+
   #openBackup(connection: ConnectionPaths, relay: SocketAddress): void {
     if (!connection.has(relay)) {
       this.#open(connection, relay);
@@ -241,7 +269,8 @@ export class RemotePaths {
   #open(connection: ConnectionPaths, address: SocketAddress): void {
     const key = formatSocketAddress(address);
     const status = key === this.#selected ? "available" : "backup";
-    if (connection.port.open(address, status) === "later") {
+    const isDraining = (this.#draining.get(key) ?? 0) > this.#now();
+    if (isDraining ? connection.isClient : connection.port.open(address, status) === "later") {
       this.#toOpen.set(key, address);
       this.#openTimer ??= this.#later(openAgainMs, this.#openAgain);
     }
@@ -343,6 +372,7 @@ export class RemotePaths {
     let isIdle = true;
     for (const connection of this.#connections.values()) {
       for (const path of connection.watch(now)) {
+        this.#leaveAlone(path);
         this.#options.report({ type: "stalled", remote: path.remote });
         if (connection.isAlone) {
           this.#recover();
