@@ -30,6 +30,13 @@ export interface PathPort {
 
 /** A relay's own connection may be on its way back. As iroh has it; direct paths have the engine's 15 seconds. */
 const relayIdleTimeoutMs = 30_000;
+/**
+ * When nothing is heard of other paths either, a dead one is closed after this long. The peer may acknowledge over it what
+ * it gets elsewhere, and only then it learns not to.
+ */
+const closeAfterMs = 200;
+/** Addresses whose losses are remembered. */
+const maxLosses = 16;
 /** How often a path that was found to lose packets is asked, so that its recovery shows. */
 const lossProbeMs = 1_000;
 
@@ -42,7 +49,8 @@ interface Watched {
   readonly loss: PathLoss;
   probedAt: number;
   rttMs: number;
-  isDead: boolean;
+  /** Set while nothing is heard, though something should be. */
+  deadSince: number | undefined;
 }
 
 /** The paths of one connection. */
@@ -51,6 +59,8 @@ export class ConnectionPaths {
   readonly #isRelay: (address: SocketAddress) => boolean;
   readonly #paths = new Map<number, Watched>();
   readonly #offered = new Map<string, SocketAddress>();
+  /** By address, also of paths that are gone. */
+  readonly #losses = new Map<string, PathLoss>();
 
   constructor(port: PathPort, { isRelay }: { isRelay(address: SocketAddress): boolean }) {
     this.port = port;
@@ -73,7 +83,9 @@ export class ConnectionPaths {
 
   /** Infinity when there is none. */
   bestDirectRttMs(): number {
-    const direct = [...this.#paths.values()].filter(({ isRelay, isDead }) => !isRelay && !isDead);
+    const direct = [...this.#paths.values()].filter(
+      ({ isRelay, deadSince }) => !isRelay && deadSince === undefined,
+    );
     return Math.min(...direct.map(({ rttMs }) => rttMs));
   }
 
@@ -129,12 +141,12 @@ export class ConnectionPaths {
         path.rttMs = state.rttMs;
       }
     }
-    return [...this.#paths.values()].map(({ key, remote, isRelay, isDead, rttMs, loss }) => ({
+    return [...this.#paths.values()].map(({ key, remote, isRelay, deadSince, rttMs, loss }) => ({
       key,
       kind: isRelay ? "relay" : "direct",
       family: remote.family,
       rttMs,
-      lossy: loss.isLossy || isDead,
+      lossy: loss.isLossy || deadSince !== undefined,
     }));
   }
 
@@ -162,13 +174,14 @@ export class ConnectionPaths {
 
   /** Whether it has no direct path that is known to live. */
   get isAlone(): boolean {
-    return [...this.#paths.values()].every(({ isRelay, isDead }) => isRelay || isDead);
+    return [...this.#paths.values()].every(
+      ({ isRelay, deadSince }) => isRelay || deadSince !== undefined,
+    );
   }
 
   /**
    * The paths that have turned out to be dead, each once: data goes elsewhere from then on, which also makes the peer
-   * answer there. They are closed when others live. While all are silent it may be the peer that stands still, and no path
-   * is given up for that.
+   * answer there. They are closed when others live, or a moment later.
    */
   watch(now: number): readonly Watched[] {
     const stalled: Watched[] = [];
@@ -191,17 +204,19 @@ export class ConnectionPaths {
           break;
         case "silent":
           if (!path.isRelay) {
-            if (!path.isDead) {
+            if (path.deadSince === undefined) {
+              path.deadSince = now;
               stalled.push(path);
             }
-            path.isDead = true;
-            if (this.#othersLive(path)) {
+            if (this.#othersLive(path) || now - path.deadSince >= closeAfterMs) {
               this.port.close(state.id);
             }
           }
           break;
         case "alive":
-          path.isDead &&= path.watch.askedAt !== undefined;
+          if (path.watch.askedAt === undefined) {
+            path.deadSince = undefined;
+          }
       }
     }
     return stalled;
@@ -235,6 +250,18 @@ export class ConnectionPaths {
     this.port.networkChanged([]);
   }
 
+  /** What is known of an address goes on for the next path there: a new one is no better than that before. */
+  #lossOf(key: string): PathLoss {
+    const loss = this.#losses.get(key) ?? new PathLoss();
+    this.#losses.delete(key);
+    this.#losses.set(key, loss);
+    const [oldest = ""] = this.#losses.keys();
+    if (this.#losses.size > maxLosses) {
+      this.#losses.delete(oldest);
+    }
+    return loss;
+  }
+
   #watched(state: PathState, now: number): Watched {
     return {
       id: state.id,
@@ -242,10 +269,10 @@ export class ConnectionPaths {
       key: formatSocketAddress(state.remote),
       isRelay: this.#isRelay(state.remote),
       watch: new PathWatch(state, now),
-      loss: new PathLoss(),
+      loss: this.#lossOf(formatSocketAddress(state.remote)),
       probedAt: now,
       rttMs: state.rttMs,
-      isDead: false,
+      deadSince: undefined,
     };
   }
 }

@@ -107,5 +107,5 @@ export class PathWatch {
   }
 
   /** How often to look while anything goes on. Milliseconds. */
-  static readonly intervalMs: number = 200;
+  static readonly intervalMs: number = 100;
 }
