@@ -15,16 +15,16 @@ export class Route {
   /** From who opened the connection to the other side. */
   readonly forth: VirtualLink[] = [];
   readonly back: VirtualLink[] = [];
-  /** The NATs on the way, each with how often it had forgotten everything by now. */
-  readonly memories: (readonly [nat: object, forgotten: number])[] = [];
+  /** The NATs on the way, each with how often it was rebooted by now. */
+  readonly memories: (readonly [nat: object, reboots: number])[] = [];
 
   /** Whether connections of the one are still known to the NATs of the other. */
   remembers(earlier: Route): boolean {
     return (
       this.memories.length === earlier.memories.length &&
-      this.memories.every(([nat, forgotten], index) => {
-        const [earlierNat, earlierForgotten] = earlier.memories[index] ?? [];
-        return nat === earlierNat && forgotten === earlierForgotten;
+      this.memories.every(([nat, reboots], index) => {
+        const [earlierNat, earlierReboots] = earlier.memories[index] ?? [];
+        return nat === earlierNat && reboots === earlierReboots;
       })
     );
   }

@@ -95,8 +95,7 @@ export class TestNat {
   #host: string;
   #udp: "allowed" | "blocked";
   #isConnected = true;
-  /** How often it has forgotten everything. */
-  #forgotten = 0;
+  #reboots = 0;
 
   /** @internal */
   constructor(context: TestNatContext, options: NatOptions) {
@@ -145,14 +144,19 @@ export class TestNat {
     this.#isConnected = true;
   }
 
-  /**
-   * Forgets all mappings and TCP connections, as when it is switched off and on; `newAddress`: and comes back with another
-   * outer address.
-   */
-  forget(options: { readonly newAddress?: boolean } = {}): void {
-    this.#forgotten += 1;
+  /** Forgets all UDP mappings, as those do that have too many or remember too short. TCP goes on. */
+  forget(): void {
     this.#table.clear();
     this.#contacts.clear();
+  }
+
+  /**
+   * Switches it off and on: TCP connections are forgotten as well, and those who had them hear nothing of it. `newAddress`:
+   * it comes back with another outer address.
+   */
+  reboot(options: { readonly newAddress?: boolean } = {}): void {
+    this.forget();
+    this.#reboots += 1;
     if (options.newAddress === true) {
       const { outside } = this.#context;
       outside.remove(this.#host, this.#outer);
@@ -187,7 +191,7 @@ export class TestNat {
     }
     route.forth.push(this.#up);
     route.back.unshift(this.#down);
-    route.memories.push([this, this.#forgotten]);
+    route.memories.push([this, this.#reboots]);
     return this.#context.outside.trace(to, route);
   }
 

@@ -201,7 +201,7 @@ describe("UDP in a test network", () => {
     const inner = await Port.bind(network, network.host({ behind: nat }));
     const outer = await Port.bind(network, network.host());
     const seen = await observed(network, inner);
-    nat.forget({ newAddress: true });
+    nat.reboot({ newAddress: true });
     outer.send("lost", seen.host, seen.port);
     await network.advance(100);
     const again = await observed(network, inner);
@@ -399,6 +399,7 @@ describe("WebSockets to a relay", () => {
     const { events } = open(network, network.host({ behind: nat }), network.relay().url);
     await network.advance(1_000);
     nat.forget();
+    nat.reboot();
     await network.advance(20_000);
     assert.deepEqual(
       events.map((event) => event.split(" @")[0]),
