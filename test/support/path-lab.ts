@@ -64,14 +64,17 @@ export class PathLab {
   /** Runs `work` with a laboratory in which both peers are online. */
   static async run(options: PathLabOptions, work: (lab: PathLab) => Promise<void>): Promise<void> {
     const lab = new PathLab(options);
-    await lab.network.run(async () => {
-      try {
-        await lab.#start();
-        await work(lab);
-      } finally {
-        await lab.#close();
-      }
-    });
+    await lab.network.run(
+      async () => {
+        try {
+          await lab.#start();
+          await work(lab);
+        } finally {
+          await lab.#close();
+        }
+      },
+      { limitMs: 14_400_000 },
+    );
   }
 
   private constructor(options: PathLabOptions) {
