@@ -122,7 +122,9 @@ export class HostPlatform implements Platform {
   }
 
   #arm(timer: HostTimer): void {
-    timer.running = this.#world.setTimer(timer.at - this.now(), () => {
+    // By whole microseconds: the two clocks count from different moments, and a timer must not come before its time.
+    const delayMs = Math.ceil((timer.at - this.now()) * 1_000) / 1_000;
+    timer.running = this.#world.setTimer(delayMs, () => {
       timer.running = undefined;
       if (this.#state !== "running") {
         this.#held.timers.add(timer);

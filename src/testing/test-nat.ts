@@ -126,6 +126,11 @@ export class TestNat {
     return this.#host;
   }
 
+  /** Whether hosts behind it may have IPv6. */
+  get ipv6(): boolean {
+    return this.#options.ipv6 === true;
+  }
+
   /** Whether it lets UDP through now. May be set. */
   get udp(): "allowed" | "blocked" {
     return this.#udp;
