@@ -108,9 +108,7 @@ export class Connection implements AsyncDisposable {
     candidatesChanged: () => this.#paths.candidatesChanged(),
     pathsChanged: () => {
       this.#paths.changed();
-      for (const listener of this.#pathListeners) {
-        listener();
-      }
+      this.pathSelected();
       this.#successor?.handler.pathsChanged();
     },
     closed: (cause) => this.#ended(cause),
@@ -240,6 +238,13 @@ export class Connection implements AsyncDisposable {
   onPathsChanged(listener: () => void): () => void {
     this.#pathListeners.add(listener);
     return () => this.#pathListeners.delete(listener);
+  }
+
+  /** The paths are others, or data takes another of them. @internal */
+  pathSelected(): void {
+    for (const listener of this.#pathListeners) {
+      listener();
+    }
   }
 
   /** Bytes that only the two ends can know (RFC 8446 §7.5), bound to this connection. */

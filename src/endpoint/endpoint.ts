@@ -476,14 +476,14 @@ export class Endpoint implements AsyncDisposable {
     alpn: string,
     transport: TransportOptions,
   ): Connection {
-    const connection = new Connection(
+    const connection: Connection = new Connection(
       engine,
       { remoteId, alpn },
       {
         platform: this.#platform,
         hold: this.#bound.hold,
         datagramReceiveBuffer: transport.datagramReceiveBuffer,
-        paths: this.#network.attach(remoteId, engine),
+        paths: this.#network.attach(remoteId, engine, () => connection.pathSelected()),
       },
     );
     this.#connections.add(connection);

@@ -92,6 +92,8 @@ export class PeerNetwork {
   readonly #options: PeerNetworkOptions;
   readonly #discovery: PeerDiscovery;
   readonly #changed = new Signal();
+  /** Of connections, by peer. */
+  readonly #selectionListeners = new Map<string, Set<() => void>>();
   #bound: Bound | undefined;
   #connect: (options: EngineConnectOptions) => EngineConnection = () => {
     throw new EndpointError("endpoint-closed", "the endpoint is not bound");
@@ -118,7 +120,12 @@ export class PeerNetwork {
       relayAccess: relays,
       candidates: () => this.#candidates(),
       handler: {
-        pathEvent: (_peer, { type }) => {
+        pathEvent: (peer, { type }) => {
+          if (type === "selected") {
+            for (const listener of this.#selectionListeners.get(peer.toString()) ?? []) {
+              listener();
+            }
+          }
           // A NAT may have forgotten us: then our address is another one now.
           if (type === "stalled") {
             this.#bound?.discovery.check();
@@ -211,8 +218,8 @@ export class PeerNetwork {
     return { remote, finding, tried: () => this.#tried(id), over: stop };
   }
 
-  /** Takes care of the paths of a connection. */
-  attach(id: EndpointId, connection: EngineConnection): AttachedPaths {
+  /** Takes care of the paths of a connection. `selected` is called when data goes over another one from now on. */
+  attach(id: EndpointId, connection: EngineConnection, selected: () => void): AttachedPaths {
     const { socket } = this.#parts();
     const transportAddrOf = (address: SocketAddress): TransportAddr =>
       socket.transportAddrOf(address);
@@ -236,10 +243,14 @@ export class PeerNetwork {
     });
     const paths = socket.paths(id);
     paths.opened(port);
+    const forget = this.#listen(id, selected);
     return {
       changed: () => paths.changed(port),
       candidatesChanged: () => paths.candidatesChanged(),
-      closed: () => paths.closed(port),
+      closed: () => {
+        forget();
+        paths.closed(port);
+      },
       transportAddrOf,
     };
   }
@@ -273,6 +284,19 @@ export class PeerNetwork {
     bound?.discovery.close();
     this.#changed.notify();
     await Promise.all([this.#discovery.close(), bound?.mapper?.close()]);
+  }
+
+  #listen(id: EndpointId, selected: () => void): () => void {
+    const key = id.toString();
+    const listeners = this.#selectionListeners.get(key) ?? new Set();
+    this.#selectionListeners.set(key, listeners);
+    listeners.add(selected);
+    return () => {
+      listeners.delete(selected);
+      if (listeners.size === 0) {
+        this.#selectionListeners.delete(key);
+      }
+    };
   }
 
   #parts(): Bound {

@@ -28,13 +28,18 @@ export interface PathPort {
   networkChanged(dead: readonly number[]): void;
 }
 
+/** What paths have to know of relays. */
+export interface RelayKnowledge {
+  /** Whether an address stands for a relay. */
+  isRelay(address: SocketAddress): boolean;
+  /** When our own connection to that relay has shown life last; undefined while there is none. */
+  relayHeardAt(address: SocketAddress): number | undefined;
+  /** Has our own connection to that relay show life. */
+  probeRelay(address: SocketAddress): void;
+}
+
 /** A relay's own connection may be on its way back. As iroh has it; direct paths have the engine's 15 seconds. */
 const relayIdleTimeoutMs = 30_000;
-/**
- * When nothing is heard of other paths either, a dead one is closed after this long. The peer may acknowledge over it what
- * it gets elsewhere, and only then it learns not to.
- */
-const closeAfterMs = 200;
 /** Addresses whose losses are remembered. */
 const maxLosses = 16;
 /** How often a path that was found to lose packets is asked, so that its recovery shows. */
@@ -56,15 +61,15 @@ interface Watched {
 /** The paths of one connection. */
 export class ConnectionPaths {
   readonly port: PathPort;
-  readonly #isRelay: (address: SocketAddress) => boolean;
+  readonly #relays: RelayKnowledge;
   readonly #paths = new Map<number, Watched>();
   readonly #offered = new Map<string, SocketAddress>();
   /** By address, also of paths that are gone. */
   readonly #losses = new Map<string, PathLoss>();
 
-  constructor(port: PathPort, { isRelay }: { isRelay(address: SocketAddress): boolean }) {
+  constructor(port: PathPort, relays: RelayKnowledge) {
     this.port = port;
-    this.#isRelay = isRelay;
+    this.#relays = relays;
   }
 
   get isClient(): boolean {
@@ -154,7 +159,7 @@ export class ConnectionPaths {
   use(remote: SocketAddress): void {
     const key = formatSocketAddress(remote);
     const isThere = this.has(remote);
-    const isDirect = isThere && !this.#isRelay(remote);
+    const isDirect = isThere && !this.#relays.isRelay(remote);
     for (const state of this.port.paths()) {
       const path = this.#paths.get(state.id);
       if (path === undefined) {
@@ -181,7 +186,7 @@ export class ConnectionPaths {
 
   /**
    * The paths that have turned out to be dead, each once: data goes elsewhere from then on, which also makes the peer
-   * answer there. They are closed when others live, or a moment later.
+   * answer there. They are closed when others live. While all are silent it may be that this host has no network.
    */
   watch(now: number): readonly Watched[] {
     const stalled: Watched[] = [];
@@ -198,8 +203,11 @@ export class ConnectionPaths {
       }
       switch (path.watch.look(state, now)) {
         case "ask":
-          for (const { id } of states) {
+          for (const { id, remote } of states) {
             this.port.ping(id);
+            if (this.#relays.isRelay(remote)) {
+              this.#relays.probeRelay(remote);
+            }
           }
           break;
         case "silent":
@@ -208,7 +216,7 @@ export class ConnectionPaths {
               path.deadSince = now;
               stalled.push(path);
             }
-            if (this.#othersLive(path) || now - path.deadSince >= closeAfterMs) {
+            if (this.#othersLive(path)) {
               this.port.close(state.id);
             }
           }
@@ -223,13 +231,19 @@ export class ConnectionPaths {
   }
 
   /**
-   * Whether another path has shown life since this one was asked for it; also where there is no other. What arrives there
-   * counts too: acknowledgements travel with the data, so perhaps over the path that is dead.
+   * Whether another path has shown life since this one was asked for it; also where there is no other. Acknowledgements
+   * travel with the data, so perhaps over the path that is dead: what arrives counts too, and that the relay answers.
    */
   #othersLive({ id, watch }: Watched): boolean {
     const { askedAt = Number.POSITIVE_INFINITY } = watch;
     const others = [...this.#paths.values()].filter((path) => path.id !== id);
-    return others.length === 0 || others.some((path) => path.watch.lifeAt > askedAt);
+    return (
+      others.length === 0 ||
+      others.some(({ watch, remote }) => {
+        const heardAt = this.#relays.relayHeardAt(remote) ?? Number.NEGATIVE_INFINITY;
+        return watch.lifeAt > askedAt || heardAt > askedAt;
+      })
+    );
   }
 
   isIdle(now: number): boolean {
@@ -267,7 +281,7 @@ export class ConnectionPaths {
       id: state.id,
       remote: state.remote,
       key: formatSocketAddress(state.remote),
-      isRelay: this.#isRelay(state.remote),
+      isRelay: this.#relays.isRelay(state.remote),
       watch: new PathWatch(state, now),
       loss: this.#lossOf(formatSocketAddress(state.remote)),
       probedAt: now,

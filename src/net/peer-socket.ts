@@ -216,6 +216,11 @@ export class PeerSocket implements DatagramSocket {
     return this.#mapped.addressOf({ type: "relay", url, peer: id });
   }
 
+  #relayOf(address: SocketAddress): RelayUrl | undefined {
+    const target = this.#mapped.targetOf(address);
+    return typeof target === "object" && target.type === "relay" ? target.url : undefined;
+  }
+
   #ownerOf(address: SocketAddress): Peer | undefined {
     let owner = this.#owners.get(address);
     if (owner === undefined) {
@@ -240,6 +245,16 @@ export class PeerSocket implements DatagramSocket {
       paths: new RemotePaths({
         platform,
         isRelay: isMapped,
+        relayHeardAt: (address) => {
+          const url = this.#relayOf(address);
+          return url && this.relays.heardAt(url);
+        },
+        probeRelay: (address) => {
+          const url = this.#relayOf(address);
+          if (url !== undefined) {
+            this.relays.probe(url);
+          }
+        },
         candidates: () => this.#options.candidates(),
         report: (event) => {
           this.#follow(peer, event);

@@ -72,6 +72,16 @@ export class RelayConnections {
     return this.#members.get(url)?.client.state;
   }
 
+  /** {@link RelayClient.heardAt}. */
+  heardAt(url: RelayUrl): number | undefined {
+    return this.#members.get(url)?.client.heardAt;
+  }
+
+  /** {@link RelayClient.probe}. */
+  probe(url: RelayUrl): void {
+    this.#members.get(url)?.client.probe();
+  }
+
   latencyMs(url: RelayUrl): number | undefined {
     return this.#members.get(url)?.client.latencyMs;
   }

@@ -1,6 +1,6 @@
 import type { Platform, Timer } from "../base/platform.ts";
 import { formatSocketAddress, type SocketAddress } from "../base/socket-address.ts";
-import { ConnectionPaths, type PathPort } from "./connection-paths.ts";
+import { ConnectionPaths, type PathPort, type RelayKnowledge } from "./connection-paths.ts";
 import { PathWatch } from "./path-watch.ts";
 import { selectPath } from "./select-path.ts";
 
@@ -9,10 +9,8 @@ export type PathEvent =
   | { readonly type: "opened" | "closed" | "stalled" | "selected"; readonly remote: SocketAddress }
   | { readonly type: "punching"; readonly addresses: readonly SocketAddress[] };
 
-export interface RemotePathsOptions {
+export interface RemotePathsOptions extends RelayKnowledge {
   readonly platform: Platform;
-  /** Whether an address stands for a relay. */
-  isRelay(address: SocketAddress): boolean;
   /** Addresses of ours that the peer may try now. */
   candidates(): readonly SocketAddress[];
   /** Gets what happens. */
@@ -230,21 +228,20 @@ export class RemotePaths {
   #select(): void {
     const paths = [...this.#connections.values()].flatMap((connection) => connection.choices());
     const selected = selectPath(this.#selected, paths);
-    if (selected !== undefined && selected !== this.#selected) {
-      this.#selected = selected;
-      const remote = this.#known.get(selected);
-      if (remote !== undefined) {
-        this.#options.report({ type: "selected", remote });
+    const isNew = selected !== undefined && selected !== this.#selected;
+    this.#selected = selected ?? this.#selected;
+    const remote = this.selected;
+    if (remote === undefined) {
+      return;
+    }
+    for (const connection of this.#connections.values()) {
+      connection.use(remote);
+      if (!connection.has(remote)) {
+        this.#open(connection, remote);
       }
     }
-    const address = this.selected;
-    if (address !== undefined) {
-      for (const connection of this.#connections.values()) {
-        connection.use(address);
-        if (!connection.has(address)) {
-          this.#open(connection, address);
-        }
-      }
+    if (isNew) {
+      this.#options.report({ type: "selected", remote });
     }
   }
 

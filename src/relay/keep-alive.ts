@@ -38,6 +38,11 @@ export class KeepAlive {
     return this.#latencyMs;
   }
 
+  /** When something arrived last. */
+  get receivedAt(): number {
+    return this.#lastReceived;
+  }
+
   /** When `handleTimeout` wants to be called. It can move to earlier by `handleSent` and `handlePing`, else only to later. */
   nextTimeout(): number {
     if (this.#deadline !== undefined) {

@@ -106,6 +106,11 @@ export class RelayClient {
     return this.#connection?.latencyMs;
   }
 
+  /** When something was last heard of the relay, by the platform's clock; undefined while not connected. */
+  get heardAt(): number | undefined {
+    return this.#connection?.heardAt;
+  }
+
   stats(): RelayClientStats {
     return { ...this.#stats };
   }
@@ -159,6 +164,11 @@ export class RelayClient {
       case "closed":
         return;
     }
+  }
+
+  /** Finds out soon whether the connection works, and gives it up when not. */
+  probe(): void {
+    this.#connection?.probe();
   }
 
   /** Idempotent. The last that the handler hears is the state `closed`. */

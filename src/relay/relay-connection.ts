@@ -99,6 +99,11 @@ export class RelayConnection {
     return this.#startedAt;
   }
 
+  /** When something was last heard of the relay; undefined while not connected. */
+  get heardAt(): number | undefined {
+    return this.#state.type === "connected" ? this.#state.keepAlive.receivedAt : undefined;
+  }
+
   /** {@link MessageChannel.localHost}. */
   get localHost(): string | undefined {
     return this.#channel.localHost;
