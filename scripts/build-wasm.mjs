@@ -44,6 +44,7 @@ const patched = {
     "noq-proto-probe-with-keys.patch",
     "noq-proto-first-burst.patch",
     "noq-proto-tell-path-progress.patch",
+    "noq-proto-send-again-at-once.patch",
   ],
 };
 
