@@ -1,5 +1,6 @@
 // Plays a new user: installs both tarballs into an empty project, generates code with the plugin by its bin name, compiles
-// under strict for Node and for bundlers, and runs a call between two peers. Needs a build (`npm run build`) and a registry.
+// under strict for Node and for bundlers, runs a call between two peers, and the program. Needs a build (`npm run build`)
+// and a registry.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -18,6 +19,7 @@ try {
   run("compile for Node", "node_modules/.bin/tsc", ["-p", "tsconfig.json"]);
   run("compile for a bundler", "node_modules/.bin/tsc", ["-p", "tsconfig.bundler.json"]);
   run("call between two peers", process.execPath, ["dist/call.js"]);
+  run("run the program", "npx", ["--no-install", "connect-quic", "--help"]);
   run("load the other engine", process.execPath, ["dist/quiche.js"]);
 } finally {
   rmSync(project, { recursive: true });
