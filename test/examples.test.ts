@@ -1,53 +1,11 @@
 // The programs in examples/ as people run them: what they print, and how they end.
 
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-
-const root = fileURLToPath(new URL("..", import.meta.url));
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-interface Running {
-  readonly child: ChildProcess;
-  readonly ended: Promise<Ended>;
-  /** Resolves with the first group of the pattern in the first line that fits. */
-  line(pattern: RegExp): Promise<string>;
-}
+import { type Running, startInTerminal } from "./support/terminal.ts";
 
 function start(program: string, ...args: string[]): Running {
-  const child = spawn(process.execPath, ["--import=tsx", `examples/${program}.ts`, ...args], {
-    cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: 60_000,
-  });
-  const output = { stdout: "", stderr: "" };
-  child.stdout.setEncoding("utf8").on("data", (text) => {
-    output.stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text) => {
-    output.stderr += text;
-  });
-  return {
-    child,
-    ended: new Promise((resolve) => child.once("close", (code) => resolve({ code, ...output }))),
-    line: (pattern) =>
-      new Promise((resolve, reject) => {
-        createInterface({ input: child.stdout }).on("line", (line) => {
-          const found = pattern.exec(line);
-          if (found !== null) {
-            resolve(found[1] ?? line);
-          }
-        });
-        child.once("close", () => reject(new Error(`no line ${pattern}: ${output.stderr}`)));
-      }),
-  };
+  return startInTerminal(`examples/${program}.ts`, ...args);
 }
 
 /** Runs `use` with the ticket of an echo server, which is then stopped with Ctrl-C and has to end well. */

@@ -1,0 +1,53 @@
+// Programs as people run them in a terminal: what they print, and how they end.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+export interface Ended {
+  /** Null after a signal that it did not handle. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** Resolves with the first group of the pattern, or else all of the line, for the first line on stdout or stderr that fits. */
+  line(pattern: RegExp): Promise<string>;
+}
+
+/** Starts a TypeScript program of this repository, by its path from the root. It is killed after a minute. */
+export function startInTerminal(file: string, ...args: readonly string[]): Running {
+  const child = spawn(process.execPath, ["--import=tsx", file, ...args], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: 60_000,
+  });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    output.stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text) => {
+    output.stderr += text;
+  });
+  return {
+    child,
+    ended: new Promise((resolve) => child.once("close", (code) => resolve({ code, ...output }))),
+    line: (pattern) =>
+      new Promise((resolve, reject) => {
+        for (const input of [child.stdout, child.stderr]) {
+          createInterface({ input }).on("line", (line) => {
+            const found = pattern.exec(line);
+            if (found !== null) {
+              resolve(found[1] ?? line);
+            }
+          });
+        }
+        child.once("close", () => reject(new Error(`no line ${pattern}: ${output.stderr}`)));
+      }),
+  };
+}
