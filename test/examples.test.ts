@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { EndpointAddr } from "../src/identity/endpoint-addr.ts";
+import { EndpointTicket } from "../src/identity/endpoint-ticket.ts";
+import { RelayServer } from "../src/relay/server/relay-server.ts";
 import { type Running, startInTerminal } from "./support/terminal.ts";
 
 function start(program: string, ...args: string[]): Running {
@@ -9,8 +12,11 @@ function start(program: string, ...args: string[]): Running {
 }
 
 /** Runs `use` with the ticket of an echo server, which is then stopped with Ctrl-C and has to end well. */
-async function withServer(use: (ticket: string) => Promise<void>): Promise<void> {
-  const server = start("echo/server");
+async function withServer(
+  use: (ticket: string) => Promise<void>,
+  ...args: string[]
+): Promise<void> {
+  const server = start("echo/server", ...args);
   try {
     await use(await server.line(/^ticket +(\S+)$/));
     server.child.kill("SIGINT");
@@ -52,6 +58,29 @@ test("the echo client repeats, converses and pings", async () => {
     assert.equal(pinged.code, 0, pinged.stderr);
     assert.match(pinged.stdout, /^20 calls: fastest .* ms, median .* ms, .*, slowest .* ms\n/);
   });
+});
+
+test("a ticket of an echo server with relays names one, and the client shows how it moves to a direct path", async (t) => {
+  const relay = await RelayServer.start({ listen: { host: "127.0.0.1", port: 0 } });
+  t.after(() => relay.close());
+  const gone = await RelayServer.start({ listen: { host: "127.0.0.1", port: 0 } });
+  await gone.close();
+  const relays = ["--relay", gone.url, "--relay", relay.url];
+  await withServer(
+    async (ticket) => {
+      const { id, relayUrls } = EndpointTicket.parse(ticket).addr;
+      assert.deepEqual(relayUrls, [relay.url]);
+      const overRelay = new EndpointTicket(EndpointAddr.from({ id, addrs: relayUrls })).toString();
+      const client = start("echo/client", "--to", overRelay, "--ping", "--verbose", ...relays);
+      const { code, stdout, stderr } = await client.ended;
+      assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+      assert.match(stdout, new RegExp(`^path +relay:${relay.url}$`, "m"));
+      assert.match(stdout, new RegExp(`^path +relay:${relay.url} → ip:\\S+ +[0-9.]+ ms$`, "m"));
+    },
+    "--bind",
+    "127.0.0.1:0",
+    ...relays,
+  );
 });
 
 test("the echo client says in one line what is wrong with what was typed, with exit code 2", async () => {

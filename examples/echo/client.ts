@@ -1,9 +1,10 @@
 // Calls EchoService on a peer.
 
 import { parseArgs } from "node:util";
-import { type Connection, Endpoint, formatTransportAddr } from "connect-quic";
+import { type Connection, createQuicTransport, Endpoint, formatTransportAddr } from "connect-quic";
 import { createEchoClient } from "../../gen/echo/v1/echo_quic.ts";
 import { clientStream, conversation, ping, serverStream, unary } from "./calls.ts";
+import { printMoves } from "./paths.ts";
 import {
   formatBytes,
   formatMs,
@@ -25,7 +26,8 @@ Options
   --all              every kind of call: unary, server stream, client stream, both ways
   --ping             print statistics of round trips
   --timeout <ms>     how long the peer may take to be reached, and to answer (default: 5000)
-  --verbose          print the connection and its path as well
+  --relay <url>      a relay server to be reached by, as for the server; not needed to reach one by its relay
+  --verbose          print the connection and its path as well, and when it moves from a relay to a direct path
   --help
 
 Exit code: 0 when everything came back, 1 when a call failed, 2 when the options make no sense.
@@ -41,6 +43,7 @@ async function main(signal: AbortSignal): Promise<void> {
       all: { type: "boolean", default: false },
       ping: { type: "boolean", default: false },
       timeout: { type: "string" },
+      relay: { type: "string", multiple: true, default: [] },
       verbose: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -55,7 +58,7 @@ async function main(signal: AbortSignal): Promise<void> {
   const timeoutMs = positiveInteger("timeout", values.timeout) ?? 5_000;
   const count = positiveInteger("count", values.count) ?? (values.ping ? 100 : 1);
 
-  await using endpoint = await Endpoint.bind();
+  await using endpoint = await Endpoint.bind({ relays: values.relay });
   const calls = {
     client: createEchoClient(endpoint, values.to, { dialTimeoutMs: timeoutMs }),
     message: values.message,
@@ -65,6 +68,10 @@ async function main(signal: AbortSignal): Promise<void> {
   };
   if (values.verbose) {
     printRow("this peer", endpoint.id.toString());
+    // Of the connection that the calls share. Where there is none, they tell why.
+    createQuicTransport({ endpoint, to: values.to, dialTimeoutMs: timeoutMs })
+      .connect({ signal })
+      .then(printMoves, () => {});
   }
   if (values.all) {
     await unary(calls);

@@ -15,6 +15,8 @@ Options
                      (default: all addresses, free ports)
   --key <file>       who to be: the key in this file, which is made if it does not exist
                      (default: a new key each time)
+  --relay <url>      a relay server, with which clients reach this one wherever it is: part of the ticket; may be given
+                     several times, the nearest is used
   --quiet            do not print the calls
   --help
 `;
@@ -24,6 +26,7 @@ async function main(signal: AbortSignal): Promise<void> {
     options: {
       bind: { type: "string", multiple: true },
       key: { type: "string" },
+      relay: { type: "string", multiple: true, default: [] },
       quiet: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -35,6 +38,7 @@ async function main(signal: AbortSignal): Promise<void> {
   await using endpoint = await Endpoint.bind({
     ...(values.bind === undefined ? {} : { bind: values.bind }),
     ...(values.key === undefined ? {} : { secretKey: await SecretKey.loadOrCreate(values.key) }),
+    relays: values.relay,
   });
   const router = createPeerRouter(endpoint, { interceptors: values.quiet ? [] : [logCalls] });
   registerEchoService(router, {
@@ -58,12 +62,28 @@ async function main(signal: AbortSignal): Promise<void> {
     },
   });
   printRow("id", endpoint.id.toString());
+  await untilOnline(endpoint, signal);
   printRow("ticket", endpoint.ticket());
 
   await aborted(signal);
   printRow("stop", "no new calls; those that run may end");
   await router.close();
 }
+
+/** The ticket is to name the relay. Where none can be reached, it is good for direct addresses. */
+async function untilOnline(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+  const timeUp = AbortSignal.timeout(relayTimeoutMs);
+  try {
+    await endpoint.online({ signal: AbortSignal.any([signal, timeUp]) });
+  } catch (error) {
+    if (!timeUp.aborted) {
+      throw error;
+    }
+    printRow("relay", `not reached within ${relayTimeoutMs / 1_000} s, tried on`);
+  }
+}
+
+const relayTimeoutMs = 5_000;
 
 /** Prints each call when it ends: who called, what, and how long it took. */
 const logCalls: Interceptor = (next) => async (request) => {
