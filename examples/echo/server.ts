@@ -79,7 +79,7 @@ async function untilOnline(endpoint: Endpoint, signal: AbortSignal): Promise<voi
     if (!timeUp.aborted) {
       throw error;
     }
-    printRow("relay", `not reached within ${relayTimeoutMs / 1_000} s, tried on`);
+    printRow("relay", `not reached in ${relayTimeoutMs / 1_000} s; it is tried on and on`);
   }
 }
 
