@@ -1,5 +1,5 @@
 import { parseSocketAddress } from "../base/socket-address.ts";
-import type { ListenAddress } from "../relay/server/relay-server.ts";
+import type { ListenAddress } from "../relay/server/relay-listener.ts";
 import { quote } from "./option-table.ts";
 import { UsageError } from "./usage-error.ts";
 

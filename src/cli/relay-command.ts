@@ -3,12 +3,8 @@ import { onAbort } from "../base/on-abort.ts";
 import { formatSocketAddress } from "../base/socket-address.ts";
 import { EndpointId } from "../identity/endpoint-id.ts";
 import { type AuthorizeRelayClient, allowIds, requireToken } from "../relay/server/relay-access.ts";
-import {
-  type ListenAddress,
-  type RelayCertificate,
-  RelayServer,
-  type RelayServerOptions,
-} from "../relay/server/relay-server.ts";
+import type { ListenAddress, RelayCertificate } from "../relay/server/relay-listener.ts";
+import { RelayServer, type RelayServerOptions } from "../relay/server/relay-server.ts";
 import type { Command } from "./command.ts";
 import { exitCode } from "./exit-code.ts";
 import { explain } from "./explain.ts";

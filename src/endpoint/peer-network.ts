@@ -27,7 +27,7 @@ import { isStun } from "../net/stun.ts";
 import { StunProber } from "../net/stun-prober.ts";
 import { UpnpMethod } from "../net/upnp-method.ts";
 import { AddressDiscovery, defaultDiscoveryPort } from "./address-discovery.ts";
-import { EndpointError } from "./endpoint-error.ts";
+import { closeCode, EndpointError } from "./endpoint-error.ts";
 import { type ConnectionPath, type RemoteInfo, remoteInfoOf } from "./remote-info.ts";
 
 export interface PeerNetworkOptions {
@@ -240,6 +240,7 @@ export class PeerNetwork {
       remoteCandidates: multipath.remoteCandidates.bind(multipath),
       punch: multipath.punch.bind(multipath),
       networkChanged: multipath.networkChanged.bind(multipath),
+      giveUp: () => connection.close(closeCode.none, "this host has slept"),
     });
     const paths = socket.paths(id);
     paths.opened(port);

@@ -26,6 +26,8 @@ export interface PathPort {
   remoteCandidates(): readonly SocketAddress[] | undefined;
   punch(): "started" | "nothing" | "unavailable";
   networkChanged(dead: readonly number[]): void;
+  /** Ends the connection: the peer has forgotten it. */
+  giveUp(): void;
 }
 
 /** What paths have to know of relays. */
@@ -244,6 +246,11 @@ export class ConnectionPaths {
         return watch.lifeAt > askedAt || heardAt > askedAt;
       })
     );
+  }
+
+  /** Whether the peer has acknowledged anything since then. */
+  livesSince(moment: number): boolean {
+    return [...this.#paths.values()].some(({ watch }) => watch.acknowledgedAt > moment);
   }
 
   isIdle(now: number): boolean {

@@ -9,6 +9,8 @@ export interface InterfaceChange {
    * forgotten it. False when it has only got another address.
    */
   readonly major: boolean;
+  /** For how long the host has slept, milliseconds; a date that is set forward looks the same. Missing where it has not. */
+  readonly sleptMs?: number;
 }
 
 export interface InterfaceWatchOptions {
@@ -69,25 +71,27 @@ export class InterfaceWatch {
 
   /** Looks now, as when something else points to a change. */
   check(): void {
-    this.#look({ isLate: false });
+    this.#look({ lateMs: 0 });
   }
 
-  #look({ isLate }: { readonly isLate: boolean }): void {
+  #look({ lateMs }: { readonly lateMs: number }): void {
     const before = this.#addresses;
     this.#addresses = this.#read();
     const gained = [...this.#addresses].some((address) => !before.has(address));
     const lost = [...before].some((address) => !this.#addresses.has(address));
-    const slept = this.#clocksDisagree() || isLate;
+    const sleptMs = Math.max(this.#clockGapMs(), lateMs);
+    const slept = sleptMs > sleepGapMs;
     if (gained || lost || slept) {
-      this.#changed({ major: lost || slept || before.size === 0 });
+      const major = lost || slept || before.size === 0;
+      this.#changed(slept ? { major, sleptMs } : { major });
     }
   }
 
-  #clocksDisagree(): boolean {
+  #clockGapMs(): number {
     const before = this.#lookedAt;
     this.#lookedAt = this.#clocks();
     const elapsedMs = this.#lookedAt.now - before.now;
-    return this.#lookedAt.unixMs - before.unixMs - elapsedMs > sleepGapMs;
+    return this.#lookedAt.unixMs - before.unixMs - elapsedMs;
   }
 
   #clocks(): { now: number; unixMs: number } {
@@ -106,7 +110,7 @@ export class InterfaceWatch {
     const due = this.#platform.now() + this.#intervalMs;
     this.#timer = this.#platform.setTimer(this.#intervalMs, () => {
       this.#schedule();
-      this.#look({ isLate: this.#platform.now() - due > sleepGapMs });
+      this.#look({ lateMs: this.#platform.now() - due });
     });
   }
 }

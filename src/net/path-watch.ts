@@ -46,6 +46,11 @@ export class PathWatch {
     this.#acknowledgedAt = now;
   }
 
+  /** When something that was sent over it was acknowledged last: unlike what merely arrives, that is from the peer itself. */
+  get acknowledgedAt(): number {
+    return this.#acknowledgedAt;
+  }
+
   /** When something came over it last, or was acknowledged that went over it. */
   get lifeAt(): number {
     return Math.max(this.#heardAt, this.#acknowledgedAt);

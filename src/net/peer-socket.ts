@@ -8,6 +8,7 @@ import type { RelayClientState } from "../relay/relay-client.ts";
 import type { DatagramSocket, DatagramSocketHandler } from "./datagram-socket.ts";
 import { dialableAddresses } from "./dialable-addresses.ts";
 import { FirstFlight } from "./first-flight.ts";
+import type { InterfaceChange } from "./interface-watch.ts";
 import { isMapped, MappedAddresses } from "./mapped-addresses.ts";
 import type { Network } from "./network.ts";
 import { type RelayAccess, RelayConnections } from "./relay-connections.ts";
@@ -180,7 +181,7 @@ export class PeerSocket implements DatagramSocket {
   }
 
   /** Own addresses are others now. See {@link RemotePaths.ownCandidatesChanged}. */
-  networkChanged(change: { readonly major: boolean }): void {
+  networkChanged(change: InterfaceChange): void {
     if (change.major) {
       const hosts = this.#options.network.interfaces().map(({ host }) => host);
       this.relays.networkChanged(new Set(hosts));

@@ -1,6 +1,7 @@
 import type { Platform, Timer } from "../base/platform.ts";
 import { formatSocketAddress, type SocketAddress } from "../base/socket-address.ts";
 import { ConnectionPaths, type PathPort, type RelayKnowledge } from "./connection-paths.ts";
+import type { InterfaceChange } from "./interface-watch.ts";
 import { PathWatch } from "./path-watch.ts";
 import { selectPath } from "./select-path.ts";
 
@@ -35,6 +36,10 @@ const drainRtts = 10;
 const upgradeIntervalMs = 60_000;
 /** A direct path as fast as this needs no better one. As iroh has it. */
 const goodEnoughRttMs = 10;
+/** The least idle timeout of peers, as iroh has it: who has slept for longer was forgotten. */
+const forgottenAfterMs = 30_000;
+/** Unless there is an answer within this time. */
+const answerWithinMs = 2_500;
 /** After a direct path was lost, attempts come at these times, besides those for other reasons. */
 const recoveryDelaysMs = [0, 1_000, 3_000, 8_000, 15_000, 30_000];
 
@@ -69,6 +74,7 @@ export class RemotePaths {
   #openTimer: Timer | undefined;
   #upgradeTimer: Timer | undefined;
   #watchTimer: Timer | undefined;
+  #wakeTimer: Timer | undefined;
   #recovery: Timer[] = [];
 
   constructor(options: RemotePathsOptions) {
@@ -170,7 +176,7 @@ export class RemotePaths {
   /**
    * Own addresses are others now. `major`: what worked may not any more, because an address is gone or the host has slept.
    */
-  ownCandidatesChanged({ major }: { readonly major: boolean }): void {
+  ownCandidatesChanged({ major, sleptMs = 0 }: InterfaceChange): void {
     const candidates = this.#options.candidates();
     for (const connection of this.#connections.values()) {
       connection.offer(candidates);
@@ -186,6 +192,27 @@ export class RemotePaths {
       this.#punch();
     }
     this.touched();
+    if (sleptMs >= forgottenAfterMs) {
+      this.#wake();
+    }
+  }
+
+  /** After a sleep in which peers must have given us up: connections that show no life soon are over. */
+  #wake(): void {
+    const wokenAt = this.#now();
+    for (const { port } of this.#connections.values()) {
+      for (const { id } of port.paths()) {
+        port.ping(id);
+      }
+    }
+    this.#wakeTimer ??= this.#later(answerWithinMs, () => {
+      this.#wakeTimer = undefined;
+      for (const connection of [...this.#connections.values()]) {
+        if (!connection.livesSince(wokenAt)) {
+          connection.port.giveUp();
+        }
+      }
+    });
   }
 
   /** Something was sent to the peer: from now on its answers are watched for. Cheap. */
@@ -198,7 +225,13 @@ export class RemotePaths {
   /** Stops all timers. Nothing else is to be called afterwards, save `opened`. */
   close(): void {
     const { platform } = this.#options;
-    const timers = [this.#punchTimer, this.#openTimer, this.#upgradeTimer, this.#watchTimer];
+    const timers = [
+      this.#punchTimer,
+      this.#openTimer,
+      this.#upgradeTimer,
+      this.#watchTimer,
+      this.#wakeTimer,
+    ];
     for (const timer of [...timers, ...this.#recovery]) {
       if (timer !== undefined) {
         platform.clearTimer(timer);
@@ -208,6 +241,7 @@ export class RemotePaths {
     this.#openTimer = undefined;
     this.#upgradeTimer = undefined;
     this.#watchTimer = undefined;
+    this.#wakeTimer = undefined;
     this.#recovery = [];
   }
 

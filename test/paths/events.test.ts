@@ -214,31 +214,22 @@ test("a direct path with 40 % loss does not beat a clean relay", async () => {
   });
 });
 
-const todo = {
-  client: "the engine takes a minute to find out that the other side has forgotten the connection",
-  server: undefined,
-};
 for (const who of ["client", "server"] as const) {
   for (const on of ["direct", "relay"] as const) {
-    const options = todo[who] === undefined ? {} : { todo: todo[who] };
-    test(
-      `F22: the ${who} sleeps for an hour (${on}): new calls are answered within 5 s of its return`,
-      options,
-      async () => {
-        await PathLab.run({ places: on === "direct" ? behindNats : onRelay }, async (lab) => {
-          const host = who === "client" ? lab.clientHost : lab.serverHost;
-          await lab.call("before");
-          await lab.network.advance(3_000);
-          host.sleep();
-          await lab.network.advance(3_600_000);
-          host.resume();
-          const backAt = lab.network.now;
-          await lab.callUntilAnswered("after");
-          const tookMs = lab.network.now - backAt;
-          assert.ok(tookMs < 5_000, `${tookMs} ms`);
-        });
-      },
-    );
+    test(`F22: the ${who} sleeps for an hour (${on}): new calls are answered within 5 s of its return`, async () => {
+      await PathLab.run({ places: on === "direct" ? behindNats : onRelay }, async (lab) => {
+        const host = who === "client" ? lab.clientHost : lab.serverHost;
+        await lab.call("before");
+        await lab.network.advance(3_000);
+        host.sleep();
+        await lab.network.advance(3_600_000);
+        host.resume();
+        const backAt = lab.network.now;
+        await lab.callUntilAnswered("after");
+        const tookMs = lab.network.now - backAt;
+        assert.ok(tookMs < 5_000, `${tookMs} ms`);
+      });
+    });
   }
 }
 
