@@ -105,7 +105,12 @@ export class PathLab {
   }
 
   get transport(): QuicTransport {
-    this.#transport ??= createQuicTransport({ endpoint: this.client, to: this.server.addr() });
+    this.#transport ??= createQuicTransport({
+      endpoint: this.client,
+      to: this.server.addr(),
+      // It takes real time, for which virtual time does not wait.
+      acceptCompression: [],
+    });
     return this.#transport;
   }
 
