@@ -125,7 +125,9 @@ function taskModule(code: string): string {
   return [
     ...lines.filter((_, index) => isImport[index]),
     `import type { Context } from "./run-tasks.ts";`,
-    `import { registerGreetService } from "./gen/greet/v1/greet_quic.js";`,
+    code.includes("import { createGreetClient, registerGreetService }")
+      ? ""
+      : `import { registerGreetService } from "./gen/greet/v1/greet_quic.js";`,
     "export async function task({ endpoint, router, ticket, client }: Context): Promise<void> {",
     "{",
     ...lines.filter((_, index) => !isImport[index]),
