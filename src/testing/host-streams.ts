@@ -3,6 +3,8 @@ import type { SocketAddress } from "../base/socket-address.ts";
 import type { HttpRequest, HttpResponse, Network } from "../net/network.ts";
 import type { MessageChannelHandler, OpenMessageChannel } from "../relay/message-channel.ts";
 import type { HostPlatform } from "./host-platform.ts";
+import type { AcceptedChannel } from "./memory-channel.ts";
+import type { ChannelRequest } from "./memory-relay.ts";
 import type { Route } from "./segment.ts";
 import type { VirtualPlatform } from "./virtual-platform.ts";
 import { joinStream, StreamEnd } from "./virtual-stream.ts";
@@ -10,21 +12,8 @@ import { joinStream, StreamEnd } from "./virtual-stream.ts";
 /** Answers what comes to a TCP port. */
 export interface StreamServer {
   /** Throws for a WebSocket that is refused. */
-  upgrade?(request: UpgradeRequest): AcceptedUpgrade;
+  upgrade?(request: ChannelRequest): AcceptedChannel;
   request?(url: URL, request: Pick<HttpRequest, "method" | "headers" | "body">): HttpResponse;
-}
-
-export interface UpgradeRequest {
-  readonly url: URL;
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** The server's end. */
-  readonly channel: StreamEnd;
-}
-
-export interface AcceptedUpgrade {
-  readonly subprotocol: string;
-  readonly handler: MessageChannelHandler;
 }
 
 export interface HostStreamsOptions {
@@ -127,20 +116,13 @@ export class HostStreams {
       isWanted: () => state === "opening",
       failed,
       reached: ({ server, streams, route }) => {
-        const headers = {
-          ...options.headers,
-          upgrade: "websocket",
-          "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-          "sec-websocket-version": "13",
-          "sec-websocket-protocol": options.subprotocols.join(", "),
-        };
         const channel = new StreamEnd(world, streams.#options.platform);
         joinStream(client, channel, route);
         try {
           if (server.upgrade === undefined) {
             throw new Error("unexpected answer: 404");
           }
-          const accepted = server.upgrade({ url, headers, channel });
+          const accepted = server.upgrade({ url, options, channel });
           streams.#adopt(channel, accepted.handler);
           state = "open";
           handler.opened(accepted.subprotocol);

@@ -1,9 +1,18 @@
+import type { MessageChannel, MessageChannelOptions } from "../relay/message-channel.ts";
 import type { RelayCore } from "../relay/server/relay-core.ts";
 import { checkRelayUpgrade } from "../relay/server/relay-http.ts";
-import type { MemoryChannelOptions } from "./memory-channel.ts";
+import type { AcceptedChannel } from "./memory-channel.ts";
 
-/** What {@link MemoryChannels} needs to have a relay at the other end: its HTTP, then its core. */
-export function acceptAtRelay(core: RelayCore): MemoryChannelOptions["accept"] {
+/** A WebSocket that somebody asks for. */
+export interface ChannelRequest {
+  readonly url: URL;
+  readonly options: MessageChannelOptions;
+  /** The end of the side that is asked. */
+  readonly channel: MessageChannel;
+}
+
+/** Has a relay at the other end of simulated WebSockets: its HTTP, then its core. Throws for what it refuses. */
+export function acceptAtRelay(core: RelayCore): (request: ChannelRequest) => AcceptedChannel {
   return ({ url, options, channel }) => {
     const headers: Readonly<Record<string, string>> = {
       upgrade: "websocket",

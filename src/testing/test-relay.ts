@@ -1,8 +1,8 @@
 import { parseRelayUrl, type RelayUrl } from "../identity/relay-url.ts";
 import type { HttpRequest, HttpResponse } from "../net/network.ts";
 import { RelayCore, type RelayCoreOptions } from "../relay/server/relay-core.ts";
-import { answerRelayRequest, checkRelayUpgrade } from "../relay/server/relay-http.ts";
-import type { AcceptedUpgrade, UpgradeRequest } from "./host-streams.ts";
+import { answerRelayRequest } from "../relay/server/relay-http.ts";
+import { acceptAtRelay } from "./memory-relay.ts";
 import { answerStun, stunPort } from "./stun-service.ts";
 import type { HostOptions, TestHost } from "./test-host.ts";
 
@@ -91,27 +91,11 @@ export class TestRelay {
     const core = new RelayCore({ platform, authorize, limits });
     this.#isRunning = true;
     this.host.streams.listen(httpsPort, {
-      upgrade: (request) => upgrade(core, request),
+      upgrade: acceptAtRelay(core),
       request: (url, request) => answer(url, request),
     });
     return core;
   }
-}
-
-function upgrade(core: RelayCore, { url, headers, channel }: UpgradeRequest): AcceptedUpgrade {
-  const granted = checkRelayUpgrade({
-    method: "GET",
-    target: `${url.pathname}${url.search}`,
-    header: (name) => headers[name],
-  });
-  if ("status" in granted) {
-    throw new Error(`unexpected answer: ${granted.status}`);
-  }
-  if (!core.hasRoom) {
-    throw new Error("unexpected answer: 503");
-  }
-  const { subprotocol, version, token } = granted;
-  return { subprotocol, handler: core.accept(channel, { version, token }) };
 }
 
 function answer(
