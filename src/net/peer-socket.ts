@@ -235,6 +235,9 @@ export class PeerSocket implements DatagramSocket {
     const key = id.toString();
     const known = this.#peers.get(key);
     if (known !== undefined) {
+      // Keeps the order: who is used comes last.
+      this.#peers.delete(key);
+      this.#peers.set(key, known);
       return known;
     }
     this.#forgetIdle();
