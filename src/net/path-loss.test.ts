@@ -17,23 +17,23 @@ function after(...steps: readonly (readonly [acknowledged: number, lost: number]
 }
 
 describe("PathLoss", () => {
-  it("says nothing below 20 packets", () => {
-    assert.equal(after([9, 10]).isLossy, false);
-    assert.equal(after([9, 10]).rate, 0);
-    assert.equal(after([10, 10]).isLossy, true);
+  it("says nothing below 32 packets", () => {
+    assert.equal(after([15, 16]).isLossy, false);
+    assert.equal(after([15, 16]).rate, 0);
+    assert.equal(after([16, 16]).isLossy, true);
   });
 
-  it("calls a path lossy from a fifth on", () => {
-    assert.equal(after([41, 10]).isLossy, false);
-    assert.equal(after([40, 10]).isLossy, true);
-    assert.equal(after([40, 10]).rate, 0.2);
+  it("calls a path lossy from a quarter on", () => {
+    assert.equal(after([37, 12]).isLossy, false);
+    assert.equal(after([36, 12]).isLossy, true);
+    assert.equal(after([36, 12]).rate, 0.25);
   });
 
-  it("calls it clean again only below a twentieth", () => {
-    assert.equal(after([40, 10], [10, 0]).isLossy, true);
-    const recovering = after([40, 10], ...Array.from({ length: 10 }, () => [40, 0] as const));
+  it("calls it clean again only below an eighth", () => {
+    assert.equal(after([36, 12], [10, 0]).isLossy, true);
+    const recovering = after([36, 12], ...Array.from({ length: 10 }, () => [40, 0] as const));
     assert.equal(recovering.isLossy, false);
-    assert.ok(recovering.rate < 0.05);
+    assert.ok(recovering.rate < 0.12);
   });
 
   it("stays clean with a few lost packets", () => {

@@ -1,11 +1,11 @@
 /** Packets that the estimate rests on at most: older ones count half, a quarter, and so on. */
 const memoryPackets = 64;
 /** Fewer say nothing. */
-const leastPackets = 20;
+const leastPackets = 32;
 /** From this share of lost packets on a path is a bad one. */
-const lossyAbove = 0.2;
+const lossyAbove = 0.25;
 /** Only below this share it is a good one again. */
-const cleanBelow = 0.05;
+const cleanBelow = 0.12;
 
 /** Counters of a path. */
 export interface PathPackets {

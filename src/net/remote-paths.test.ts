@@ -113,6 +113,10 @@ class FakePort implements PathPort {
     return this.punches;
   }
 
+  giveUp(): void {
+    this.calls.push("give up");
+  }
+
   networkChanged(dead: readonly number[]): void {
     this.calls.push(`changed ${dead.join(",")}`);
   }
