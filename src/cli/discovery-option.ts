@@ -1,8 +1,10 @@
 import type { DiscoverySource } from "../discovery/discovery.ts";
 import { dnsDiscovery } from "../discovery/dns-discovery.ts";
 import { localNetwork } from "../discovery/local-network.ts";
+import { mainlineDht } from "../discovery/mainline-dht.ts";
 import { n0Origins } from "../discovery/n0-origins.ts";
 import { pkarrResolver } from "../discovery/pkarr-resolver.ts";
+import { explain } from "./explain.ts";
 import { type OptionSpec, quote } from "./option-table.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -10,14 +12,15 @@ const { pkarrRelay, dnsOrigin } = n0Origins.production;
 
 /** Where a peer can be looked for by its id, by name. A value is what stands behind `=`. */
 const kinds: Readonly<Record<string, (value: string | undefined) => DiscoverySource>> = {
-  dns: (origin = dnsOrigin) => dnsDiscovery({ origin }),
-  pkarr: (relay = pkarrRelay) => pkarrResolver({ relay: urlOf(relay) }),
   local: (value) => {
     if (value !== undefined) {
-      throw new UsageError("--discovery local takes no value");
+      throw new TypeError("it takes no value");
     }
     return localNetwork();
   },
+  dns: (origin = dnsOrigin) => dnsDiscovery({ origin }),
+  pkarr: (relay = pkarrRelay) => pkarrResolver({ relay }),
+  dht: (nodes) => mainlineDht({ publish: false, bootstrap: nodes?.split(",") }),
 };
 
 export const discoveryOptionTable: { readonly discovery: DiscoveryOption } = {
@@ -27,7 +30,8 @@ export const discoveryOptionTable: { readonly discovery: DiscoveryOption } = {
     value: "<where>",
     help: `where to look for the peer: local (this network, by mDNS),
 dns=<domain> (default ${dnsOrigin}), pkarr=<url> (default
-${pkarrRelay}; both are public servers of iroh's)`,
+${pkarrRelay}; both are public servers of iroh's),
+dht=<host:port>,… (BitTorrent's, from these nodes on; default public ones)`,
   },
 };
 
@@ -45,16 +49,10 @@ export function discoveryOf(texts: readonly string[] = []): DiscoverySource[] {
       const known = Object.keys(kinds).join(", ");
       throw new UsageError(`--discovery takes one of ${known}, found ${quote(text)}`);
     }
-    return source(value);
+    try {
+      return source(value);
+    } catch (error) {
+      throw new UsageError(`--discovery ${text}: ${explain(error)}`);
+    }
   });
-}
-
-function urlOf(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new UsageError(
-      `--discovery pkarr takes a URL with https:// or http://, found ${quote(text)}`,
-    );
-  }
-  return url;
 }

@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { bindMutedUdp } from "../../test/support/muted-udp.ts";
 import { RecordedIo } from "../../test/support/recorded-io.ts";
 import { stayAlive } from "../../test/support/stay-alive.ts";
+import { deferred } from "../base/deferred.ts";
+import { pkarrPublisher } from "../discovery/pkarr-publisher.ts";
 import { Endpoint, type EndpointOptions } from "../endpoint/endpoint.ts";
 import { EndpointAddr } from "../identity/endpoint-addr.ts";
 import { EndpointTicket } from "../identity/endpoint-ticket.ts";
@@ -48,6 +53,30 @@ async function deadTicket(): Promise<string> {
   const ticket = endpoint.ticket();
   await endpoint.close();
   return ticket;
+}
+
+/** A pkarr relay that believes everybody. `stored` resolves with the first record. */
+async function startPkarr(t: TestContext): Promise<{ url: string; stored: Promise<void> }> {
+  const records = new Map<string, Buffer>();
+  const stored = deferred<void>();
+  const server = createServer(async (request, response) => {
+    const path = request.url ?? "";
+    if (request.method === "PUT") {
+      records.set(path, Buffer.concat(await request.toArray()));
+      response.writeHead(204).end();
+      stored.resolve();
+    } else {
+      const record = records.get(path);
+      response.writeHead(record === undefined ? 404 : 200).end(record);
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    stored: stored.promise,
+  };
 }
 
 test("ping prints a pong for each answer of a peer that serves nothing, then statistics", async (t) => {
@@ -93,6 +122,25 @@ test("a peer behind a relay answers over it, by its ticket and by its id", async
     }
     assert.match(io.printed.at(-1) ?? "", /^via relay: 2 answered/);
   }
+});
+
+test("a peer known by its id alone is looked for where --discovery says", async (t) => {
+  const records = await startPkarr(t);
+  const { url } = await startRelay(t);
+  const publisher = pkarrPublisher({ relay: records.url });
+  const peer = await servePeer(t, { relays: [url], discovery: [publisher] });
+  await records.stored;
+  const io = new RecordedIo();
+  const discovery = `pkarr=${records.url}`;
+  const target = [peer.id.toString(), "--discovery", discovery];
+  assert.equal(await ping(io, ...target, "--count", "1"), 0);
+
+  const nobody = new RecordedIo();
+  const stranger = SecretKey.generate().publicKey;
+  assert.equal(await ping(nobody, stranger.toString(), "--discovery", discovery), 1);
+  assert.deepEqual(nobody.notes, [
+    `connect-quic ping: cannot connect to ${stranger.short}: nothing was found of it: pkarr ${records.url}: nothing`,
+  ]);
 });
 
 test("--until-direct ends with the first answer that came without the relay, and says when the path changed", async (t) => {
