@@ -1,7 +1,9 @@
+import { printable } from "./printable.ts";
+
 /** Causes that are looked at. */
 const maxDepth = 5;
 
-/** The message of an error, and those of its causes that say more. */
+/** The message of an error, and those of its causes that say more; fit for a terminal, whoever worded them. */
 export function explain(error: unknown): string {
   const messages: string[] = [];
   let at = error;
@@ -15,7 +17,7 @@ export function explain(error: unknown): string {
     }
     at = at.cause;
   }
-  return messages.join(": ");
+  return printable(messages.join(": "));
 }
 
 function messageOf(error: unknown): string {

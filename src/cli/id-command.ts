@@ -1,6 +1,7 @@
 import { access } from "node:fs/promises";
 import { SecretKey } from "../identity/secret-key.ts";
 import type { Command } from "./command.ts";
+import { exitCode } from "./exit-code.ts";
 import { jsonLine } from "./json-line.ts";
 import { parseOptions } from "./option-table.ts";
 import { rejectArguments } from "./positionals.ts";
@@ -38,7 +39,7 @@ SecretKey.loadOrCreate(file). Whoever has the file can be this peer.`,
         note(`made a new key: ${key}`);
       }
     }
-    return 0;
+    return exitCode.done;
   },
 };
 

@@ -23,12 +23,13 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 // Endpoints and their timers do not keep the process alive; a command does.
-const running = setInterval(() => {}, 0x7fff_ffff);
-process.exitCode = await runCommandLine(process.argv.slice(2), {
+setInterval(() => {}, 0x7fff_ffff);
+const code = await runCommandLine(process.argv.slice(2), {
   print: (text) => process.stdout.write(`${text}\n`),
   note: (text) => process.stderr.write(`${text}\n`),
   signal: ending.signal,
   platform: nodePlatform,
   bindEndpoint: (options) => Endpoint.bind(options),
 });
-clearInterval(running);
+// All is closed. What may go on is a name that the system looks up, which cannot be called off.
+process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));

@@ -4,6 +4,7 @@ import type { NatMapping } from "../net/nat-mapping.ts";
 import type { FamilyReport, NetReport, RelayReport } from "../net/net-report.ts";
 import { formatMs } from "./format-ms.ts";
 import { jsonLine } from "./json-line.ts";
+import { printable } from "./printable.ts";
 
 /** The lines for people. `own` are the addresses that peers are told of. */
 export function describeNetReport(report: NetReport, own: readonly SocketAddress[]): string[] {
@@ -63,7 +64,7 @@ function describeFamily({ available, udp, publicAddresses }: FamilyReport): stri
 function describeRelay(relay: RelayReport): string {
   return relay.type === "answered"
     ? `${relay.url}  ${formatMs(relay.latencyMs)}`
-    : `${relay.url}  failed: ${relay.error}`;
+    : `${relay.url}  failed: ${printable(relay.error)}`;
 }
 
 function describeObserver(outcome: ObserverOutcome): string {
@@ -71,7 +72,7 @@ function describeObserver(outcome: ObserverOutcome): string {
   const who = `${kind === "stun" ? "STUN" : "relay"} ${server}${family === undefined ? "" : ` over IPv${family}`}`;
   return outcome.type === "answered"
     ? `${who}  ${formatSocketAddress(outcome.observation.address)} in ${formatMs(outcome.latencyMs)}`
-    : `${who}  failed: ${outcome.error}`;
+    : `${who}  failed: ${printable(outcome.error)}`;
 }
 
 /** The fastest first, and those that failed last. */
