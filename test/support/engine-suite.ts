@@ -534,7 +534,7 @@ export function engineSuite(name: string, engines: () => SuiteEngines, skip: str
           }
           await pair.until(() => local.available.length > 0);
           assert.deepEqual(local.available, [direction]);
-          assert(streams.every(({ isAcknowledged }) => isAcknowledged));
+          await pair.until(() => streams.every(({ isAcknowledged }) => isAcknowledged));
           local.send("3", direction);
           await pair.until(() => remote.streams.length === 3);
         }
