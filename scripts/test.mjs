@@ -48,6 +48,7 @@ const suites = {
   },
 };
 
+const typescript = `--import=${new URL("typescript.mjs", import.meta.url).href}`;
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 const { values: options, positionals } = parseArgs({
@@ -122,14 +123,14 @@ function reporters(...names) {
 function run(files) {
   if (suite.before !== undefined) {
     const stdio = ["ignore", "inherit", "inherit"];
-    spawnSync(process.execPath, ["--import=tsx", suite.before], { cwd: root, stdio });
+    spawnSync(process.execPath, [typescript, suite.before], { cwd: root, stdio });
   }
   const fileSeconds = Number(options.timeout ?? suite.fileSeconds);
   const jobs = Number(options.jobs ?? suite.jobs);
   const child = spawn(
     process.execPath,
     [
-      "--import=tsx",
+      typescript,
       "--test",
       ...reporters(
         "spec",

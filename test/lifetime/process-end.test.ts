@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { parseSocketAddress } from "../../src/base/socket-address.ts";
 import { EndpointAddr, EndpointTicket, SecretKey } from "../../src/index.ts";
 import { type Program, startProgram } from "../support/process.ts";
+import { runTypeScript } from "../support/run-typescript.ts";
 
 let server: Program;
 let ticket = "";
@@ -24,7 +25,7 @@ async function runClient(scenario: string, target = ticket): Promise<string> {
   const program = fileURLToPath(new URL("./client.ts", import.meta.url));
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ["--import=tsx", program, scenario, target],
+    [runTypeScript, program, scenario, target],
     { timeout: 60_000 },
   );
   return stdout;

@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { runTypeScript } from "./run-typescript.ts";
 
 const root: string = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -35,7 +36,7 @@ export interface Program extends AsyncDisposable {
 export async function startProgram(file: URL, options: ProgramOptions = {}): Promise<Program> {
   const timeoutMs = options.timeoutMs ?? 30_000;
   const name = fileURLToPath(file);
-  const child = spawn(process.execPath, ["--import=tsx", name, ...(options.args ?? [])], {
+  const child = spawn(process.execPath, [runTypeScript, name, ...(options.args ?? [])], {
     cwd: root,
     env: { ...process.env, ...options.env },
     stdio: ["pipe", "pipe", "pipe"],

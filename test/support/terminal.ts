@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { runTypeScript } from "./run-typescript.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -22,7 +23,7 @@ export interface Running {
 
 /** Starts a TypeScript program of this repository, by its path from the root. It is killed after a minute. */
 export function startInTerminal(file: string, ...args: readonly string[]): Running {
-  const child = spawn(process.execPath, ["--import=tsx", file, ...args], {
+  const child = spawn(process.execPath, [runTypeScript, file, ...args], {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
     timeout: 60_000,
