@@ -45,6 +45,7 @@ const patched = {
     "noq-proto-first-burst.patch",
     "noq-proto-tell-path-progress.patch",
     "noq-proto-send-again-at-once.patch",
+    "noq-proto-raise-mtu.patch",
   ],
 };
 

@@ -56,6 +56,7 @@ const shells = {
   "base/node-platform.ts": ["node:crypto"],
   "discovery/node-multicast.ts": ["node:dgram", "node:os"],
   "discovery/node-resolve-txt.ts": ["node:dns/promises"],
+  "engine/noq/packet-cipher.ts": ["node:crypto"],
   "engine/noq/wasm-module.ts": ["node:fs"],
   "engine/quiche/address-tokens.ts": ["node:crypto"],
   "engine/quiche/pins.ts": ["node:crypto"],

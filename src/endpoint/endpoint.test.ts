@@ -58,6 +58,16 @@ test("two endpoints connect by ticket and know each other's key, protocol and ro
   assert.ok(dialed.stats().bytesSent > 0);
 });
 
+test("on one machine both sides send large packets, whoever has dialed", async () => {
+  await using peers = await pair();
+  for (const connection of [peers.dialed, peers.accepted]) {
+    assert.deepEqual(
+      connection.paths().map(({ mtu }) => mtu),
+      [16_000],
+    );
+  }
+});
+
 test("a bidirectional stream carries bytes both ways and ends both halves", async () => {
   await using peers = await pair();
   const { dialed, accepted } = peers;

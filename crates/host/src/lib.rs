@@ -1,4 +1,4 @@
-//! What the program that holds the WebAssembly instance provides: clocks, randomness, signatures, and a place for text.
+//! What the program that holds the WebAssembly instance provides: clocks, randomness, signatures, encryption of large packets, and a place for text.
 //!
 //! None of these functions may call back into the instance.
 #![no_std]
@@ -20,6 +20,24 @@ mod imports {
             length: usize,
             signature: *mut u8,
             capacity: usize,
+        ) -> i32;
+        pub fn seal(
+            key: *const u8,
+            nonce: *const u8,
+            header: *const u8,
+            header_length: usize,
+            text: *mut u8,
+            length: usize,
+            tag: *mut u8,
+        ) -> i32;
+        pub fn open(
+            key: *const u8,
+            nonce: *const u8,
+            header: *const u8,
+            header_length: usize,
+            text: *mut u8,
+            length: usize,
+            tag: *const u8,
         ) -> i32;
         pub fn key_log(line: *const u8, length: usize);
         pub fn panicked(message: *const u8, length: usize);
@@ -54,6 +72,37 @@ pub fn sign(scheme: u16, message: &[u8]) -> Option<Vec<u8>> {
     };
     signature.truncate(usize::try_from(length).ok()?);
     Some(signature)
+}
+
+/// Encrypts `text` with ChaCha20-Poly1305 (RFC 8439). False when the host does not do that.
+pub fn seal(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    header: &[u8],
+    text: &mut [u8],
+    tag: &mut [u8; 16],
+) -> bool {
+    let (key, nonce, tag) = (key.as_ptr(), nonce.as_ptr(), tag.as_mut_ptr());
+    let (from, into) = (header.as_ptr(), text.as_mut_ptr());
+    unsafe { imports::seal(key, nonce, from, header.len(), into, text.len(), tag) == 1 }
+}
+
+/// Decrypts `text` with ChaCha20-Poly1305 (RFC 8439), whose tag has 16 bytes. `Some(false)` when the tag does not fit, `None`
+/// when the host does not do that.
+pub fn open(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    header: &[u8],
+    text: &mut [u8],
+    tag: &[u8],
+) -> Option<bool> {
+    let (key, nonce, tag) = (key.as_ptr(), nonce.as_ptr(), tag.as_ptr());
+    let (from, into) = (header.as_ptr(), text.as_mut_ptr());
+    match unsafe { imports::open(key, nonce, from, header.len(), into, text.len(), tag) } {
+        1 => Some(true),
+        0 => Some(false),
+        _ => None,
+    }
 }
 
 /// Hands over one line in the format of SSLKEYLOGFILE.

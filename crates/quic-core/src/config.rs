@@ -1,14 +1,16 @@
 //! Options of the host as configurations of noq.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use noq_proto::congestion::{Bbr3Config, ControllerFactory, CubicConfig, NewRenoConfig};
+use noq_proto::congestion::{
+    Bbr3Config, Controller, ControllerFactory, CubicConfig, NewRenoConfig,
+};
 use noq_proto::{
     EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, ValidationTokenConfig, VarInt,
 };
 use ring::hmac;
+use web_time::Instant;
 
 use crate::reader::Reader;
 
@@ -38,7 +40,8 @@ pub struct TransportOptions {
     datagram_send_buffer: u64,
     initial_mtu: u64,
     max_mtu: u64,
-    loopback_mtu: u64,
+    /// For paths to a loopback address, see [`crate::connection::Peer`].
+    pub loopback_mtu: u16,
     congestion_control: u64,
     multipath: bool,
     observe_address: bool,
@@ -58,19 +61,15 @@ impl TransportOptions {
             datagram_send_buffer: reader.number(),
             initial_mtu: reader.number(),
             max_mtu: reader.number(),
-            loopback_mtu: reader.number(),
+            loopback_mtu: mtu(reader.number()),
             congestion_control: reader.number(),
             multipath: reader.number() != 0,
             observe_address: reader.number() != 0,
         }
     }
 
-    /// For connections with this address.
-    pub fn to_config(&self, remote: SocketAddr) -> TransportConfig {
-        // IPv4 comes in its IPv6 form.
-        let is_loopback = remote.ip().to_canonical().is_loopback();
-        let loopback_mtu = if is_loopback { self.loopback_mtu } else { 0 };
-        let initial_mtu = mtu(self.initial_mtu.max(loopback_mtu));
+    pub fn to_config(&self) -> TransportConfig {
+        let initial_mtu = mtu(self.initial_mtu);
         let keep_alive = KeepAlive::every(self.keep_alive_interval_ms);
         let mut config = TransportConfig::default();
         config
@@ -86,7 +85,7 @@ impl TransportOptions {
             .datagram_send_buffer_size(self.datagram_send_buffer as usize)
             .initial_mtu(initial_mtu)
             .mtu_discovery_config(self.mtu_discovery(initial_mtu))
-            .congestion_controller_factory(self.congestion_controller(initial_mtu))
+            .congestion_controller_factory(Arc::new(CongestionControl(self.congestion_control)))
             // Who dials several addresses at once learns from the answer which of them it is.
             .server_handshake_migration(true)
             .receive_observed_address_reports(self.observe_address);
@@ -106,25 +105,30 @@ impl TransportOptions {
             config
         })
     }
+}
 
-    fn congestion_controller(&self, initial_mtu: u16) -> Arc<dyn ControllerFactory + Send + Sync> {
+/// One of them, as the host numbers them.
+struct CongestionControl(u64);
+
+impl ControllerFactory for CongestionControl {
+    fn build(self: Arc<Self>, now: Instant, mtu: u16) -> Box<dyn Controller> {
         // The controllers' own default is counted in bytes, and fewer than two large packets of it stall the sender.
-        let window = INITIAL_WINDOW_PACKETS * u64::from(initial_mtu);
-        match self.congestion_control {
+        let window = INITIAL_WINDOW_PACKETS * u64::from(mtu);
+        match self.0 {
             0 => {
                 let mut config = CubicConfig::default();
                 config.initial_window(window);
-                Arc::new(config)
+                Arc::new(config).build(now, mtu)
             }
             1 => {
                 let mut config = Bbr3Config::default();
                 config.initial_window(window);
-                Arc::new(config)
+                Arc::new(config).build(now, mtu)
             }
             _ => {
                 let mut config = NewRenoConfig::default();
                 config.initial_window(window);
-                Arc::new(config)
+                Arc::new(config).build(now, mtu)
             }
         }
     }

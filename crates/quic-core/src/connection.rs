@@ -31,6 +31,8 @@ pub struct Peer {
     pub handshake_deadline: Option<Instant>,
     /// Whether the host may serve early data before the handshake is done.
     serves_early_data: bool,
+    /// Bytes of UDP payload that paths to loopback addresses carry; 0 where they are like others.
+    loopback_mtu: u16,
     connected: bool,
     /// The host knows of the end, or brought it about.
     closed: bool,
@@ -44,13 +46,14 @@ pub struct Peer {
 
 impl Peer {
     /// A connection that we dial.
-    pub fn dialed(quic: Connection, handle: Handle) -> Self {
+    pub fn dialed(quic: Connection, handle: Handle, loopback_mtu: u16) -> Self {
         Self {
             quic,
             handle,
             dirty: false,
             handshake_deadline: None,
             serves_early_data: false,
+            loopback_mtu,
             connected: false,
             closed: false,
             paths: vec![PathId::ZERO],
@@ -59,18 +62,9 @@ impl Peer {
         }
     }
 
-    /// A connection that a peer dials.
-    pub fn incoming(
-        quic: Connection,
-        handle: Handle,
-        handshake_deadline: Instant,
-        serves_early_data: bool,
-    ) -> Self {
-        Self {
-            handshake_deadline: Some(handshake_deadline),
-            serves_early_data,
-            ..Self::dialed(quic, handle)
-        }
+    /// The same, dialed by the peer.
+    pub fn incoming(self, handshake_deadline: Instant, serves_early_data: bool) -> Self {
+        Self { handshake_deadline: Some(handshake_deadline), serves_early_data, ..self }
     }
 
     /// When this connection wants to be woken.
@@ -120,6 +114,7 @@ impl Peer {
                 Event::Connected => {
                     pumped.settled = true;
                     self.handshake_deadline = None;
+                    self.use_loopback(now, PathId::ZERO);
                     if !self.connected {
                         self.on_connected(events);
                     }
@@ -250,6 +245,7 @@ impl Peer {
                 if let Err(position) = self.paths.binary_search(&id) {
                     self.paths.insert(position, id);
                 }
+                self.use_loopback(now, id);
                 if let Some(keep_alive) = self.keep_alive {
                     self.keep_path_alive(now, id, keep_alive);
                 }
@@ -257,6 +253,14 @@ impl Peer {
             PathEvent::Abandoned { id, .. } => self.paths.retain(|path| *path != id),
             PathEvent::ObservedAddr { addr, .. } => events.address_observed(self.handle, addr),
             _ => {}
+        }
+    }
+
+    /// Makes use of it where a path is one within this machine.
+    fn use_loopback(&mut self, now: Instant, path: PathId) {
+        let remote = self.quic.network_path(path).map(|ends| ends.remote().ip().to_canonical());
+        if remote.is_ok_and(|ip| ip.is_loopback()) {
+            self.quic.raise_path_mtu(now, path, self.loopback_mtu);
         }
     }
 

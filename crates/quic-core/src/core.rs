@@ -140,13 +140,13 @@ impl Core {
         let remote = arguments.address();
         let expected = Expected::read(arguments);
         let early_data = arguments.flag();
-        let transport = Arc::new(TransportOptions::read(arguments).to_config(remote));
+        let transport = TransportOptions::read(arguments);
         let tls = self
             .tls
             .client(&expected, arguments.protocols(), early_data)
             .ok_or(ConnectFailure::NobodyTrusted)?;
         let mut config = ClientConfig::new(Arc::new(tls));
-        config.transport_config(transport).token_store(self.tokens.clone());
+        config.transport_config(Arc::new(transport.to_config())).token_store(self.tokens.clone());
         let (slot, connection) = self
             .endpoint
             .connect(now, config, remote, &expected.server_name)
@@ -155,7 +155,7 @@ impl Core {
                 _ => ConnectFailure::InvalidAddress,
             })?;
         let handle = self.handle_of(slot);
-        self.insert(Peer::dialed(connection, handle));
+        self.insert(Peer::dialed(connection, handle, transport.loopback_mtu));
         Ok(handle)
     }
 
@@ -289,15 +289,17 @@ impl Core {
             }
             return;
         }
-        let mut config = ServerConfig::clone(self.server_config.as_ref().expect("set from the start"));
-        config.transport_config(Arc::new(self.transport.to_config(incoming.remote_address())));
+        let mut config =
+            ServerConfig::clone(self.server_config.as_ref().expect("set from the start"));
+        config.transport_config(Arc::new(self.transport.to_config()));
         match self.endpoint.accept(incoming, now, &mut self.buffer, Some(Arc::new(config))) {
             Ok((slot, connection)) => {
                 let handle = self.handle_of(slot);
                 let deadline = now + self.limits.handshake_timeout;
                 self.counters.handshakes += 1;
                 self.events.incoming(handle);
-                self.insert(Peer::incoming(connection, handle, deadline, self.serves_early_data));
+                let peer = Peer::dialed(connection, handle, self.transport.loopback_mtu);
+                self.insert(peer.incoming(deadline, self.serves_early_data));
             }
             Err(error) => {
                 if let Some(response) = error.response {

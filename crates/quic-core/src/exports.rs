@@ -278,7 +278,8 @@ extern "C" fn connection_paths(handle: f64) -> *const u8 {
                 let remote = peer.quic.network_path(id).ok()?.remote();
                 let backup = peer.quic.path_status(id) == Ok(PathStatus::Backup);
                 let peers_backup = peer.quic.remote_path_status(id) == Some(PathStatus::Backup);
-                let flags = u32::from(id == active) | u32::from(backup) << 1 | u32::from(peers_backup) << 2;
+                let flags =
+                    u32::from(id == active) | u32::from(backup) << 1 | u32::from(peers_backup) << 2;
                 let progress = peer.quic.path_progress(id)?;
                 Some((id, flags, remote, peer.quic.path_stats(id)?, progress))
             })
@@ -344,7 +345,8 @@ extern "C" fn path_set_status(handle: f64, path: u32, backup: u32) {
 extern "C" fn path_set_idle_timeout(now: f64, handle: f64, path: u32, timeout_ms: f64) {
     let timeout = (timeout_ms > 0.0).then(|| Duration::from_millis(timeout_ms as u64));
     with_peer(handle, (), |peer| {
-        let _ = peer.quic.set_path_max_idle_timeout(Instant::from_host_ms(now), path.into(), timeout);
+        let _ =
+            peer.quic.set_path_max_idle_timeout(Instant::from_host_ms(now), path.into(), timeout);
     });
 }
 

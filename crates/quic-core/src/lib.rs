@@ -10,7 +10,7 @@
 //! - `exports`, `scratch`: the ABI. `reader`, `writer`, `address`: how data is laid out.
 //! - `core`, `connection`: the endpoint and its connections. `events`, `transmits`: what comes out of a turn.
 //! - `handle`, `deadlines`: bookkeeping. `config`: options.
-//! - `tls`: who is who. `raw_key`: peers. `web`: certificates and authorities.
+//! - `tls`: who is who. `raw_key`: peers. `web`: certificates and authorities. `large_packets`: encryption by the host.
 
 mod address;
 mod config;
@@ -20,6 +20,7 @@ mod deadlines;
 mod events;
 mod exports;
 mod handle;
+mod large_packets;
 mod raw_key;
 mod reader;
 mod scratch;

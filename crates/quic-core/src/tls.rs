@@ -10,6 +10,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::{ClientConfig, KeyLog, ServerConfig, version};
 
+use crate::large_packets;
 use crate::raw_key::{self, ClientKeyVerifier, RawKeyResolver, ServerKeyVerifier};
 use crate::reader::Reader;
 use crate::web;
@@ -101,7 +102,8 @@ impl Tls {
         protocols: Vec<Vec<u8>>,
         early_data: bool,
     ) -> Option<QuicClientConfig> {
-        let Credentials { key_verifier, web_verifier, client_resolver, web, .. } = &self.credentials;
+        let Credentials { key_verifier, web_verifier, client_resolver, web, .. } =
+            &self.credentials;
         let verifier = if expected.by_certificate { web_verifier } else { key_verifier };
         // A key means nothing to who has a certificate.
         let resolver = if expected.by_certificate && web.is_none() {
@@ -177,7 +179,7 @@ impl Credentials {
 fn crypto_provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: vec![
-            provider::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+            large_packets::suite(),
             provider::cipher_suite::TLS13_AES_128_GCM_SHA256,
             provider::cipher_suite::TLS13_AES_256_GCM_SHA384,
         ],

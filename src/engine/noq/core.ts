@@ -3,6 +3,7 @@
 import type { Platform } from "../../base/platform.ts";
 import { EngineError } from "../engine.ts";
 import { BytePool } from "./byte-pool.ts";
+import { packetCipher } from "./packet-cipher.ts";
 
 /** Bytes of stream data that one call carries. */
 export const maxChunk: number = 64 * 1024;
@@ -132,6 +133,7 @@ export class Core {
 
   #imports(host: CoreHost): Record<string, (...values: number[]) => number | undefined> {
     const { platform, keyLog } = host;
+    const view = (pointer = 0, length = 0) => this.bytes.subarray(pointer, pointer + length);
     const slice = (pointer = 0, length = 0) => this.bytes.slice(pointer, pointer + length);
     const text = (pointer = 0, length = 0) => new TextDecoder().decode(slice(pointer, length));
     return {
@@ -147,6 +149,40 @@ export class Core {
           const signature = host.sign(slice(pointer, length), scheme);
           this.bytes.set(signature.subarray(0, capacity), into);
           return signature.length <= capacity ? signature.length : -1;
+        } catch {
+          return -1;
+        }
+      },
+      seal: (key, nonce, header, headerLength, text, length, tag = 0) => {
+        if (packetCipher === undefined) {
+          return -1;
+        }
+        try {
+          packetCipher.seal(
+            view(key, 32),
+            view(nonce, 12),
+            view(header, headerLength),
+            view(text, length),
+            view(tag, 16),
+          );
+          return 1;
+        } catch {
+          return -1;
+        }
+      },
+      open: (key, nonce, header, headerLength, text, length, tag = 0) => {
+        if (packetCipher === undefined) {
+          return -1;
+        }
+        try {
+          const isRight = packetCipher.open(
+            view(key, 32),
+            view(nonce, 12),
+            view(header, headerLength),
+            view(text, length),
+            view(tag, 16),
+          );
+          return isRight ? 1 : 0;
         } catch {
           return -1;
         }
