@@ -465,6 +465,7 @@ export class Endpoint implements AsyncDisposable {
   }
 
   #handshakes(connection: EngineConnection): void {
+    this.#network.dialedBy(connection);
     connection.handler = untilConnected(({ identity, alpn }) =>
       this.#incoming(connection, endpointIdOf(identity), alpn),
     );

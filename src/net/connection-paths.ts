@@ -15,6 +15,8 @@ export interface PathState extends PathActivity {
 /** What paths need of a connection; the engine's `Multipath` says what each does. */
 export interface PathPort {
   readonly role: "client" | "server";
+  /** Addresses of ours that the peer has been told already. */
+  readonly offered: readonly SocketAddress[];
   paths(): readonly PathState[];
   open(remote: SocketAddress, status: "available" | "backup"): "opened" | "later" | "unavailable";
   close(id: number): boolean;
@@ -72,6 +74,9 @@ export class ConnectionPaths {
   constructor(port: PathPort, relays: RelayKnowledge) {
     this.port = port;
     this.#relays = relays;
+    for (const address of port.offered) {
+      this.#offered.set(formatSocketAddress(address), address);
+    }
   }
 
   get isClient(): boolean {

@@ -17,6 +17,7 @@ const own = parseSocketAddress("198.51.100.1:3000");
 /** A connection whose paths the test makes, and which notes what it is asked for. */
 class FakePort implements PathPort {
   readonly role: "client" | "server";
+  readonly offered: readonly SocketAddress[];
   readonly calls: string[] = [];
   states: (PathState & { status: "available" | "backup" })[] = [];
   /** What the server has told. */
@@ -25,8 +26,12 @@ class FakePort implements PathPort {
   punches: "started" | "nothing" = "started";
   #nextId = 0;
 
-  constructor(role: "client" | "server" = "client") {
+  constructor(
+    role: "client" | "server" = "client",
+    { offered = [] }: { readonly offered?: readonly SocketAddress[] } = {},
+  ) {
     this.role = role;
+    this.offered = offered;
   }
 
   add(remote: SocketAddress, rttMs = 40): PathState {
@@ -197,9 +202,34 @@ describe("RemotePaths", () => {
     assert.deepEqual(port.take("idle"), ["idle 0 30000"]);
   });
 
+  it("does not offer again what the peer was told in the handshake, and withdraws it when it is gone", () => {
+    const scene = start();
+    const port = new FakePort("server", { offered: [own, other] });
+    port.add(relay);
+    scene.paths.opened(port);
+    assert.deepEqual(
+      port.calls.filter((call) => /offer|withdraw/.test(call)),
+      [`withdraw ${formatSocketAddress(other)}`],
+    );
+  });
+
+  it("punches at once, when it is not known yet where the server is", () => {
+    const { port, events } = overRelay();
+    assert.deepEqual(port.take("punch"), ["punch"]);
+    assert.deepEqual(events.slice(-1), ["punching"]);
+  });
+
+  it("does not punch for a better path than the direct one before the server tells of addresses", () => {
+    const { paths } = start();
+    const port = new FakePort();
+    port.add(direct);
+    paths.opened(port);
+    assert.deepEqual(port.take("punch"), []);
+  });
+
   it("punches when the server tells of addresses, then at most every 5 s", () => {
     const { paths, port, platform, events } = overRelay();
-    assert.deepEqual(port.take("punch"), []);
+    port.take("punch");
     port.remote = [direct];
     paths.candidatesChanged();
     assert.deepEqual(port.take("punch"), ["punch"]);
@@ -214,6 +244,7 @@ describe("RemotePaths", () => {
   it("punches at once for a new address of either side", () => {
     const scene = overRelay();
     const { paths, port } = scene;
+    port.take("punch");
     port.remote = [direct];
     paths.candidatesChanged();
     port.remote = [direct, other];
@@ -226,6 +257,7 @@ describe("RemotePaths", () => {
 
   it("tries again in 100 ms when there was nothing to punch, 20 times", () => {
     const { paths, port, platform } = overRelay();
+    port.take("punch");
     port.remote = [direct];
     port.punches = "nothing";
     paths.candidatesChanged();
@@ -235,6 +267,7 @@ describe("RemotePaths", () => {
 
   it("does not punch where a direct path takes 10 ms or less", () => {
     const { paths, port } = overRelay();
+    port.take("punch");
     port.add(direct, 10);
     paths.changed(port);
     port.remote = [direct, other];

@@ -323,8 +323,12 @@ export class RemotePaths {
     const connection = [...this.#connections.values()].find(({ isClient }) => isClient);
     const remote = connection?.port.remoteCandidates();
     const own = this.#options.candidates();
-    // Without addresses of one side there is nothing to do until they come.
-    if (connection === undefined || !remote?.length || own.length === 0 || this.#isGood()) {
+    // Without addresses of ours there is nothing to do until they come.
+    if (connection === undefined || remote === undefined || own.length === 0 || this.#isGood()) {
+      return;
+    }
+    // The peer's may be on their way. Meanwhile it sends to ours, and its NAT lets us in; a direct path can wait for them.
+    if (remote.length === 0 && connection.count().direct > 0) {
       return;
     }
     const remoteKeys = new Set(remote.map(formatSocketAddress));

@@ -168,3 +168,31 @@ for (const { name, places, path } of cells) {
     });
   });
 }
+
+test("behind two NATs punching begins with the handshake's first answer, which carries the server's addresses", async () => {
+  const places = (network: TestNetwork) => ({
+    client: { behind: network.nat() },
+    server: { behind: network.nat() },
+  });
+  await PathLab.run({ places }, async (lab) => {
+    const { network, relayRoundTripMs, clientHost } = lab;
+    const dialedAt = network.now;
+    let punchedAt: number | undefined;
+    network.tap = ({ host, to, bytes }) => {
+      // The dial itself goes to the ticket's addresses as well, with packets that are filled up.
+      if (host === clientHost && to.port !== 3478 && bytes.length < 100) {
+        punchedAt ??= network.now;
+      }
+      return bytes;
+    };
+    const traffic = lab.startTraffic();
+    await traffic.until("direct");
+    assert.equal(punchedAt, dialedAt + relayRoundTripMs);
+    // Once more over the relay for what the server needs to open paths, then directly: until probes meet in the NATs, to
+    // validate the path, and for the server's first packet on it.
+    const directRoundTripMs = lab.client.remoteInfo(lab.server.id)?.latencyMs ?? Number.NaN;
+    const limitMs = 2 * relayRoundTripMs + 3 * directRoundTripMs;
+    assert.ok(network.now - dialedAt <= limitMs, `${network.now - dialedAt} > ${limitMs} ms`);
+    await traffic.stop();
+  });
+});
