@@ -5,6 +5,11 @@ import { type TransportAddr, transportAddrKey } from "../identity/transport-addr
 export const maxAddrsPerPeer = 30;
 /** Relays among those of one source: each costs a connection, and a peer has one that is its home. */
 export const maxRelaysPerSource = 2;
+/**
+ * Addresses of one host among them, which is an IPv4 address or an IPv6 network of 64 bits: a peer has few ports, and an
+ * address in IPv6 for each purpose, and who is named without having to do with it gets no more than so many dials.
+ */
+export const maxAddrsPerHost = 8;
 
 /**
  * Chooses which of the found addresses of a peer are worth a dial, so that neither a peer nor a source can make us send to
@@ -17,6 +22,7 @@ export class AdmittedAddrs {
   /** By source. */
   readonly #counts: number[];
   readonly #relays: number[];
+  readonly #hosts = new Map<string, number>();
   readonly #share: number;
 
   constructor(sources: number) {
@@ -32,10 +38,15 @@ export class AdmittedAddrs {
         return false;
       }
       const key = transportAddrKey(addr);
-      if (this.#keys.has(key)) {
+      const host = addr.type === "ip" ? hostKey(addr.address) : undefined;
+      const ofHost = this.#hosts.get(host ?? "") ?? 0;
+      if (this.#keys.has(key) || ofHost >= maxAddrsPerHost) {
         return false;
       }
       this.#keys.add(key);
+      if (host !== undefined) {
+        this.#hosts.set(host, ofHost + 1);
+      }
       increment(this.#counts, source);
       if (addr.type === "relay") {
         increment(this.#relays, source);
@@ -74,6 +85,12 @@ function isDialable(addr: TransportAddr): boolean {
     case "custom":
       return true;
   }
+}
+
+function hostKey({ host }: SocketAddress): string {
+  const bytes = hostToBytes(host);
+  const isIpv4 = bytes.length === 4 || isMappedIpv4(bytes);
+  return (isIpv4 ? bytes.subarray(-4) : bytes.subarray(0, 8)).join();
 }
 
 /** Whether the address is that of one host and one program. */

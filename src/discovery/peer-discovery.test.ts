@@ -5,7 +5,7 @@ import type { EndpointId } from "../identity/endpoint-id.ts";
 import { SecretKey } from "../identity/secret-key.ts";
 import { formatTransportAddr, parseTransportAddr } from "../identity/transport-addr.ts";
 import { VirtualPlatform } from "../testing/virtual-platform.ts";
-import { maxAddrsPerPeer } from "./admitted-addrs.ts";
+import { maxAddrsPerHost, maxAddrsPerPeer } from "./admitted-addrs.ts";
 import type { DiscoveredAddr, Discovery, DiscoveryContext, DiscoverySource } from "./discovery.ts";
 import { DiscoveryError } from "./discovery-error.ts";
 import { PeerDiscovery, type PeerDiscoveryOptions, type ResolveOptions } from "./peer-discovery.ts";
@@ -291,6 +291,19 @@ test("addresses of third parties in thousands are cut down, and leave room for t
   assert.equal(honest, "500 honest: relay:https://relay.example/ ip:10.0.0.1:1 ip:[2001:db8::1]:1");
   assert.ok(flood.split(" ").length - 2 < maxAddrsPerPeer, flood);
   assert.equal(flood.split("relay:").length - 1, 2);
+});
+
+test("of one host, or one network of IPv6, a few addresses are given", async () => {
+  const ports = Array.from({ length: 100 }, (_, index) => `198.51.100.1:${index + 1}`);
+  const mapped = Array.from({ length: 5 }, (_, index) => `[::ffff:198.51.100.1]:${index + 200}`);
+  const network = Array.from({ length: 100 }, (_, index) => `[2001:db8::${index + 1}]:53`);
+  const fixture = new Fixture([
+    prompt("names a victim", [answer([...ports, ...mapped, ...network, "198.51.100.2:1"])]),
+  ]);
+  const [given = ""] = await fixture.resolve();
+  assert.equal(given.split("198.51.100.1:").length - 1, maxAddrsPerHost);
+  assert.equal(given.split("[2001:db8::").length - 1, maxAddrsPerHost);
+  assert.match(given, /198\.51\.100\.2:1/);
 });
 
 test("answers without end are ended", async () => {
