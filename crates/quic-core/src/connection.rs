@@ -1,5 +1,7 @@
 //! One connection: its state machine, and what the host has to know of it.
 
+use std::net::SocketAddr;
+
 use noq_proto::crypto::rustls::HandshakeData;
 use noq_proto::rustls::pki_types::CertificateDer;
 use noq_proto::{
@@ -12,6 +14,7 @@ use crate::config::KeepAlive;
 use crate::events::{EarlyData, End, Events};
 use crate::handle::Handle;
 use crate::raw_key;
+use crate::strangers::Budget;
 
 /// What a round of [`Peer::pump`] found out.
 #[derive(Default)]
@@ -42,6 +45,8 @@ pub struct Peer {
     keep_alive: Option<KeepAlive>,
     /// STOP_SENDING for streams of early data, which the host does not know of yet.
     stopped_early: Vec<(StreamId, VarInt)>,
+    /// For packets outside of its paths.
+    pub strangers: Budget,
 }
 
 impl Peer {
@@ -59,6 +64,7 @@ impl Peer {
             paths: vec![PathId::ZERO],
             keep_alive: None,
             stopped_early: Vec::new(),
+            strangers: Budget::default(),
         }
     }
 
@@ -167,6 +173,15 @@ impl Peer {
 
     pub fn paths(&self) -> &[PathId] {
         &self.paths
+    }
+
+    /// Whether packets to `remote` are those of a path, be it one that has yet to be validated.
+    pub fn has_path_to(&self, remote: SocketAddr) -> bool {
+        let leads_there = |path: PathId| {
+            self.quic.network_path(path).is_ok_and(|network_path| network_path.remote() == remote)
+        };
+        self.paths.iter().copied().any(leads_there)
+            || self.quic.paths().into_iter().any(leads_there)
     }
 
     /// Has all paths show whether they still live. Those in `dead` are given up, where another can take their place.

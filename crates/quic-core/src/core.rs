@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use noq_proto::{
     ClientConfig, ConnectError, ConnectionHandle, DatagramEvent, Endpoint, FourTuple, Incoming,
-    ServerConfig, TokenMemoryCache,
+    ServerConfig, TokenMemoryCache, Transmit,
 };
 use web_time::Instant;
 
@@ -21,6 +21,7 @@ use crate::deadlines::Deadlines;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::reader::Reader;
+use crate::strangers::Strangers;
 use crate::tls::{Expected, Tls};
 use crate::transmits::Transmits;
 
@@ -54,6 +55,7 @@ pub struct Core {
     deadlines: Deadlines,
     events: Events,
     transmits: Transmits,
+    strangers: Strangers,
     /// Reused for each datagram that noq writes.
     buffer: Vec<u8>,
     counters: Counters,
@@ -100,6 +102,7 @@ impl Core {
             deadlines: Deadlines::default(),
             events: Events::default(),
             transmits: Transmits::default(),
+            strangers: Strangers::default(),
             buffer: Vec::new(),
             counters: Counters::default(),
         };
@@ -196,7 +199,12 @@ impl Core {
             };
             self.buffer.clear();
             if let Some(transmit) = peer.quic.poll_transmit(now, MAX_SEGMENTS, &mut self.buffer) {
-                self.transmits.push(&transmit, &self.buffer);
+                let Transmit { destination, size, .. } = transmit;
+                if peer.has_path_to(destination)
+                    || self.strangers.admit(now, &mut peer.strangers, destination, size)
+                {
+                    self.transmits.push(&transmit, &self.buffer);
+                }
                 self.dirty.push_front(slot);
                 continue;
             }

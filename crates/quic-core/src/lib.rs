@@ -9,7 +9,7 @@
 //!
 //! - `exports`, `scratch`: the ABI. `reader`, `writer`, `address`: how data is laid out.
 //! - `core`, `connection`: the endpoint and its connections. `events`, `transmits`: what comes out of a turn.
-//! - `handle`, `deadlines`: bookkeeping. `config`: options.
+//! - `handle`, `deadlines`: bookkeeping. `config`: options. `strangers`: what goes where nobody has asked for it.
 //! - `tls`: who is who. `raw_key`: peers. `web`: certificates and authorities. `large_packets`: encryption by the host.
 
 mod address;
@@ -24,6 +24,7 @@ mod large_packets;
 mod raw_key;
 mod reader;
 mod scratch;
+mod strangers;
 mod tls;
 mod transmits;
 mod web;
