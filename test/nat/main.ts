@@ -106,7 +106,8 @@ async function main(): Promise<number> {
     ),
     ...chosenEvents.flatMap((event) =>
       chosenPairs.map((pair) => async () => {
-        const result = await repeat(event.name, pair, event.after, () =>
+        const after = event.afterByOursAlone ? `${event.after} (ours)` : event.after;
+        const result = await repeat(event.name, pair, after, () =>
           measureEvent(event, pairs[pair]),
         );
         eventResults.push(result);

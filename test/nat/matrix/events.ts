@@ -12,6 +12,8 @@ export interface LabEvent {
   readonly before: PathKind;
   /** Which way they should go when it is over. */
   readonly after: PathKind;
+  /** Real iroh does not do that: what it sends may go on as before. Default false. */
+  readonly afterByOursAlone?: boolean;
   /** Lets it happen. */
   readonly strike: (session: LabSession) => Promise<void>;
   /** How long to wait for the end of the consequences. Milliseconds. Default 40_000. */
@@ -59,6 +61,8 @@ export const labEvents: readonly LabEvent[] = [
     topology: natNat,
     before: "direct",
     after: "relay",
+    // iroh's choice of a path knows no loss.
+    afterByOursAlone: true,
     strike: ({ network }) => network.setTrouble({ directLossPercent: 40 }),
     patienceMs: 15_000,
   },

@@ -17,7 +17,7 @@ export async function measureCell(cell: Cell, pairing: Pairing): Promise<Measure
       await sleep(relayOnlyMs);
     }
   }
-  return await concludeSession(session, cell.expected);
+  return await concludeSession(session, { expected: cell.expected });
 }
 
 const directTimeoutMs = 10_000;

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { type HostName, hostNames } from "../lab/topology.ts";
 import { monotonicNow, type PathKind } from "../peer/peer-protocol.ts";
 import type { LabEvent } from "./events.ts";
 import { LabSession } from "./lab-session.ts";
@@ -13,25 +14,27 @@ export interface EventMeasurement extends Measurement {
 
 /** Lets two peers meet, then lets something happen to them, and sees how long that hurts. */
 export async function measureEvent(event: LabEvent, pairing: Pairing): Promise<EventMeasurement> {
-  const { topology, before, after, patienceMs = 40_000 } = event;
+  const { topology, before, after, afterByOursAlone = false, patienceMs = 40_000 } = event;
   const cell = { name: event.name, about: event.about, topology, expected: before };
   await using session = await LabSession.open(cell, pairing);
   const settled =
     (await firstAnswer(session)) && (await pathBecomes(session, before, settleTimeoutMs));
   if (!settled) {
-    return await concludeSession(session, before);
+    return await concludeSession(session, { expected: before });
   }
   await sleep(settleMs);
+  const ours = hostNames.filter((host) => pairing[host] === "ours");
+  const ends = afterByOursAlone && ours.length > 0 ? ours : hostNames;
   const struckAt = monotonicNow();
   let over = false;
   const strike = event.strike(session).then(() => {
     over = true;
   });
   const [recoveredAt] = await Promise.all([
-    recovery(session, { until: struckAt + patienceMs, path: after, isOver: () => over }),
+    recovery(session, { until: struckAt + patienceMs, path: after, ends, isOver: () => over }),
     strike,
   ]);
-  const measurement = await concludeSession(session, after, struckAt);
+  const measurement = await concludeSession(session, { expected: after, ends, since: struckAt });
   return recoveredAt === undefined
     ? measurement
     : { ...measurement, recoveredMs: recoveredAt - struckAt };
@@ -39,6 +42,8 @@ export async function measureEvent(event: LabEvent, pairing: Pairing): Promise<E
 
 interface RecoveryOptions {
   readonly path: PathKind;
+  /** Who is to send by it. */
+  readonly ends: readonly HostName[];
   readonly until: number;
   /** Whether what happens has happened. */
   readonly isOver: () => boolean;
@@ -47,9 +52,10 @@ interface RecoveryOptions {
 /** Since when all has been well, once it has been for long enough; undefined when that does not come in time. */
 async function recovery(
   session: LabSession,
-  { path, until, isOver }: RecoveryOptions,
+  { path, ends, until, isOver }: RecoveryOptions,
 ): Promise<number | undefined> {
-  const { a } = session.peers;
+  const { peers } = session;
+  const { a } = peers;
   let wellSince: number | undefined;
   let overSince: number | undefined;
   for (;;) {
@@ -59,7 +65,8 @@ async function recovery(
       calls?.calls.waitingSince ?? now,
       calls?.messages.waitingSince ?? now,
     );
-    const isWell = now - waitingSince < callPatienceMs && a.last("path")?.kind === path;
+    const takePath = ends.every((host) => peers[host].last("path")?.kind === path);
+    const isWell = now - waitingSince < callPatienceMs && takePath;
     wellSince = isWell ? (wellSince ?? now) : undefined;
     overSince ??= isOver() ? now : undefined;
     if (now - Math.max(wellSince ?? now, overSince ?? now) > calmMs) {

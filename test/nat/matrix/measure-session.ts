@@ -1,3 +1,4 @@
+import { type HostName, hostNames } from "../lab/topology.ts";
 import type { PathKind } from "../peer/peer-protocol.ts";
 import type { LabSession } from "./lab-session.ts";
 import type { Measurement } from "./measurement.ts";
@@ -26,14 +27,19 @@ export async function pathBecomes(
   return path === "there";
 }
 
-/**
- * Ends the calls and says how it went. `expected`: the path that packets should take now; `since`: from when on stalls
- * count.
- */
+export interface ConcludeOptions {
+  /** The path that packets should take now. */
+  readonly expected: PathKind;
+  /** Whose packets. Default: those of both. */
+  readonly ends?: readonly HostName[];
+  /** From when on stalls count. Default: from the first answer. */
+  readonly since?: number;
+}
+
+/** Ends the calls and says how it went. */
 export async function concludeSession(
   session: LabSession,
-  expected: PathKind,
-  since = 0,
+  { expected, ends = hostNames, since = 0 }: ConcludeOptions,
 ): Promise<Measurement> {
   const { a, b } = session.peers;
   const observed = await session.observedPath("a");
@@ -52,6 +58,11 @@ export async function concludeSession(
   const directAt = a.events.find((event) => event.type === "path" && event.kind === "direct");
   const dialer = a.last("path")?.kind;
   const dialed = b.last("path")?.kind;
+  const path = {
+    ...(dialer && { dialer }),
+    ...(dialed && { dialed }),
+    ...(observed && { observed }),
+  };
   const problems = [
     ...[a, b].flatMap((peer) => {
       const event = peer.last("lost");
@@ -60,9 +71,7 @@ export async function concludeSession(
     ...(firstAnswerAt === undefined ? ["no answer at all"] : []),
     ...(lost === 0 ? [] : [`${lost} of ${begun} calls and messages lost`]),
     ...logs.flatMap(({ problem }) => problem ?? []),
-    ...(observed === expected ? [] : [`bytes come by ${observed ?? "nothing"}, not ${expected}`]),
-    ...(dialer === expected ? [] : [`a says that it sends by ${dialer}`]),
-    ...(dialed === expected ? [] : [`b says that it sends by ${dialed}`]),
+    ...ends.flatMap((host) => problemsOfPath(host, expected, path)),
     ...[a, b].flatMap(({ host, complaints }) =>
       complaints === "" ? [] : [`${host} complains: ${complaints}`],
     ),
@@ -71,16 +80,27 @@ export async function concludeSession(
     ...(connectedAt !== undefined && { connectMs: connectedAt - dialedAt }),
     ...(firstAnswerAt !== undefined && { firstAnswerMs: firstAnswerAt - dialedAt }),
     ...(directAt?.type === "path" && { directMs: directAt.at - dialedAt }),
-    path: {
-      ...(dialer && { dialer }),
-      ...(dialed && { dialed }),
-      ...(observed && { observed }),
-    },
+    path,
     begun,
     lost,
     longestStallMs,
     problems,
   };
+}
+
+/** What comes to the dialer has been sent by the other end. */
+function problemsOfPath(
+  sender: HostName,
+  expected: PathKind,
+  { dialer, dialed, observed }: Measurement["path"],
+): string[] {
+  const said = sender === "a" ? dialer : dialed;
+  return [
+    ...(sender === "a" || observed === expected
+      ? []
+      : [`bytes come by ${observed ?? "nothing"}, not ${expected}`]),
+    ...(said === expected ? [] : [`${sender} says that it sends by ${said}`]),
+  ];
 }
 
 function sum(values: readonly number[]): number {
