@@ -48,6 +48,17 @@ export class Dial<T> {
     }
   }
 
+  /** A handshake has ended without a connection: begins another one, as long as somebody waits for it. */
+  retry(begin: () => EngineConnection): void {
+    if (this.#state === "dialing") {
+      try {
+        this.#begun(begin());
+      } catch (error) {
+        this.giveUp(error);
+      }
+    }
+  }
+
   connected(connection: T): void {
     // From here on it belongs to the connection, and giving up comes too late.
     this.#engine = undefined;

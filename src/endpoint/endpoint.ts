@@ -309,36 +309,45 @@ export class Endpoint implements AsyncDisposable {
     this.#throwUnlessOpen();
     const alpns = typeof alpn === "string" ? [alpn] : alpn;
     const transport = { ...this.#transport, ...options.transport };
-    let found: PeerDial | undefined;
+    let place: PeerDial | undefined;
+    let elsewhere: CloseCause | undefined;
     const dial = new Dial<Connection>(this.#platform, (cause) =>
-      dialFailed(cause, {
+      // That nobody answered says less than who did.
+      dialFailed(cause.type === "timeout" ? (elsewhere ?? cause) : cause, {
         peer: addr.id.short,
-        addresses: found?.tried() ?? "any address",
+        addresses: place?.tried() ?? "any address",
         alpns,
         credentials: "raw-key",
       }),
     );
-    const begin = async (ended: AbortSignal): Promise<EngineConnection> => {
-      const place = this.#network.dial(addr, ended);
-      found = place;
-      if (place.finding !== undefined) {
-        await place.finding;
-      }
+    const attempt = (remote: SocketAddress): EngineConnection => {
       const handler = untilConnected(
         (info) => {
           const id = endpointIdOf(info.identity);
           dial.connected(this.#adopt(connection, id, info.alpn, transport));
         },
-        (cause) => dial.end(cause),
+        (cause) => void ended(cause, connection.remoteAddress),
       );
       const expected = { type: "raw-key", publicKey: addr.id.bytes } as const;
-      const { connection } = this.#bound.dial([place.remote], {
-        expected,
-        alpns,
-        transport,
-        handler,
-      });
+      const { connection } = this.#bound.dial([remote], { expected, alpns, transport, handler });
       return connection;
+    };
+    // Nobody has proven to be the peer: who else is at one of its addresses cannot end the dial at the others.
+    const ended = async (cause: CloseCause, answered: SocketAddress): Promise<void> => {
+      if (cause.type === "transport" && place !== undefined && (await place.leaveOut(answered))) {
+        const { remote } = place;
+        elsewhere = cause;
+        dial.retry(() => attempt(remote));
+      } else {
+        dial.end(cause);
+      }
+    };
+    const begin = async (signal: AbortSignal): Promise<EngineConnection> => {
+      place = this.#network.dial(addr, signal);
+      if (place.finding !== undefined) {
+        await place.finding;
+      }
+      return attempt(place.remote);
     };
     this.#dials.add(dial);
     try {
@@ -346,7 +355,7 @@ export class Endpoint implements AsyncDisposable {
       return await (options.hold === false ? connected : this.#bound.hold.during(connected));
     } finally {
       this.#dials.delete(dial);
-      found?.over();
+      place?.over();
     }
   }
 

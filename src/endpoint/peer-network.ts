@@ -63,6 +63,11 @@ export interface PeerDial {
   /** Undefined where there is an address to dial. Else it resolves when there is one, while others may still come, or
    * rejects with {@link EndpointError} "no-address". */
   readonly finding: Promise<void> | undefined;
+  /**
+   * Somebody answered at this address who is not what is dialed: leaves it out. Resolves with whether the dial goes
+   * elsewhere, when that has been found out.
+   */
+  leaveOut(address: SocketAddress): Promise<boolean>;
   /** What was tried and what came of it, for an error. */
   tried(): string;
   over(): void;
@@ -210,15 +215,40 @@ export class PeerNetwork {
       over();
     };
     socket.addAddresses(id, addr.addrs);
+    const found = new Signal();
+    let searching: Promise<void> | undefined;
+    const search = (): Promise<void> => {
+      searching ??= this.#find(id, looking.signal, () => found.notify());
+      return searching;
+    };
+    const untilFound = async (): Promise<boolean> => {
+      const stopListening = onAbort(signal, () => found.notify());
+      try {
+        let isOver = false;
+        while (!socket.hasDestinations(id) && !isOver && !signal.aborted) {
+          const ended = search().then(() => true);
+          isOver = await Promise.race([ended, found.wait().then(() => false)]);
+        }
+      } finally {
+        stopListening();
+      }
+      return socket.hasDestinations(id);
+    };
     let finding: Promise<void> | undefined;
-    if (socket.paths(id).destinations.length === 0) {
-      finding = this.#findFirst(addr, signal, looking.signal);
+    if (!socket.hasDestinations(id)) {
+      finding = untilFound().then((isFound) => {
+        if (!isFound) {
+          throw this.#noAddress(addr);
+        }
+      });
     } else if (this.#discovery.canResolve) {
       const { platform } = this.#options;
-      const timer = platform.setTimer(lookUpAfterMs, () => void this.#find(id, looking.signal));
+      const timer = platform.setTimer(lookUpAfterMs, () => void search());
       looking.signal.addEventListener("abort", () => platform.clearTimer(timer), { once: true });
     }
-    return { remote, finding, tried: () => this.#tried(id), over: stop };
+    const leaveOut = async (address: SocketAddress): Promise<boolean> =>
+      socket.leaveOut(id, address) && (await untilFound());
+    return { remote, finding, leaveOut, tried: () => this.#tried(id), over: stop };
   }
 
   /**
@@ -428,24 +458,8 @@ export class PeerNetwork {
     return this.#bound?.own.current.map(({ address }) => address) ?? [];
   }
 
-  async #findFirst(addr: EndpointAddr, signal: AbortSignal, looking: AbortSignal): Promise<void> {
-    const { id } = addr;
-    const { socket } = this.#parts();
-    const found = new Signal();
-    const searching = this.#find(id, looking, () => found.notify());
-    const stopListening = onAbort(signal, () => found.notify());
-    try {
-      await Promise.race([searching, found.wait()]);
-    } finally {
-      stopListening();
-    }
-    if (socket.paths(id).destinations.length === 0) {
-      throw this.#noAddress(addr);
-    }
-  }
-
   /** Takes in what the sources find of a peer until `signal`. Never rejects. */
-  async #find(id: EndpointId, signal: AbortSignal, found = nothing): Promise<void> {
+  async #find(id: EndpointId, signal: AbortSignal, found: () => void): Promise<void> {
     const { socket } = this.#parts();
     try {
       for await (const { addr } of this.#discovery.resolve(id, { signal, fresh: true })) {

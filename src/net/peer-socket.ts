@@ -40,6 +40,8 @@ interface Peer {
   readonly flight: FirstFlight;
   /** Dials under way. */
   dials: number;
+  /** Where somebody else has answered a dial, or the peer did not want to; as long as it is dialed. */
+  readonly leftOut: Set<string>;
 }
 
 /**
@@ -118,7 +120,7 @@ export class PeerSocket implements DatagramSocket {
     } else {
       const peer = this.#peers.get(target.peer.toString());
       peer?.flight.add(bytes, segmentSize);
-      for (const address of peer?.paths.destinations ?? []) {
+      for (const address of peer === undefined ? [] : destinationsOf(peer)) {
         this.send(address, bytes, segmentSize);
       }
     }
@@ -141,10 +143,31 @@ export class PeerSocket implements DatagramSocket {
       peer.dials -= 1;
       if (peer.dials === 0) {
         peer.flight.clear();
+        peer.leftOut.clear();
         this.#mapped.forget(target);
       }
     };
     return { remote: this.#mapped.addressOf(target), over };
+  }
+
+  /** Whether a dial of this peer goes anywhere by now. */
+  hasDestinations(id: EndpointId): boolean {
+    return destinationsOf(this.#peer(id)).length > 0;
+  }
+
+  /**
+   * What answered a dial at this address was not what is dialed: it goes there no more, nor what was sent till now
+   * anywhere. False: it did not go there.
+   */
+  leaveOut(id: EndpointId, address: SocketAddress): boolean {
+    const peer = this.#peer(id);
+    const key = formatSocketAddress(address);
+    if (!destinationsOf(peer).some((each) => formatSocketAddress(each) === key)) {
+      return false;
+    }
+    peer.leftOut.add(key);
+    peer.flight.clear();
+    return true;
   }
 
   /** The paths to a peer, known or not. */
@@ -246,6 +269,7 @@ export class PeerSocket implements DatagramSocket {
       id,
       flight: new FirstFlight(),
       dials: 0,
+      leftOut: new Set(),
       paths: new RemotePaths({
         platform,
         isRelay: isMapped,
@@ -293,4 +317,12 @@ export class PeerSocket implements DatagramSocket {
       }
     }
   }
+}
+
+/** Where a dial goes. */
+function destinationsOf({ paths, leftOut }: Peer): readonly SocketAddress[] {
+  const { destinations } = paths;
+  return leftOut.size === 0
+    ? destinations
+    : destinations.filter((address) => !leftOut.has(formatSocketAddress(address)));
 }
