@@ -8,6 +8,7 @@ import { SecretKey } from "../src/identity/secret-key.ts";
 import { openNodeMessageChannel } from "../src/relay/node-message-channel.ts";
 import { RelayClient } from "../src/relay/relay-client.ts";
 import { startProgram } from "../test/support/process.ts";
+import { processorSeconds } from "./processor-time.ts";
 
 const usage = `Usage: node --import tsx bench/relay.ts [options]
 
@@ -91,9 +92,9 @@ async function measure({ pid, url }: RunningRelay): Promise<string> {
   const connectMs = performance.now() - started;
   const connected = residentMiB(pid);
   const busy = clients.slice(0, 2 * pairs);
-  const cpu = cpuSeconds(pid);
+  const cpu = processorSeconds(pid);
   await sendAll(busy);
-  const used = (cpuSeconds(pid) - cpu) / seconds;
+  const used = (processorSeconds(pid) - cpu) / seconds;
   const underLoad = residentMiB(pid);
   let sent = 0;
   for (const { client } of clients) {
@@ -179,11 +180,4 @@ async function sendAll(clients: readonly Client[]): Promise<void> {
 function residentMiB(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   return Math.round(Number(/^VmRSS:\s+([0-9]+) kB/m.exec(status)?.[1]) / 1_024);
-}
-
-/** User and system time, which Linux counts in hundredths of a second. */
-function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
