@@ -1,3 +1,4 @@
+import { hostNetwork } from "../base/host-network.ts";
 import { hostToBytes, isMappedIpv4, type SocketAddress } from "../base/socket-address.ts";
 import { type TransportAddr, transportAddrKey } from "../identity/transport-addr.ts";
 
@@ -38,7 +39,7 @@ export class AdmittedAddrs {
         return false;
       }
       const key = transportAddrKey(addr);
-      const host = addr.type === "ip" ? hostKey(addr.address) : undefined;
+      const host = addr.type === "ip" ? hostNetwork(addr.address.host) : undefined;
       const ofHost = this.#hosts.get(host ?? "") ?? 0;
       if (this.#keys.has(key) || ofHost >= maxAddrsPerHost) {
         return false;
@@ -85,12 +86,6 @@ function isDialable(addr: TransportAddr): boolean {
     case "custom":
       return true;
   }
-}
-
-function hostKey({ host }: SocketAddress): string {
-  const bytes = hostToBytes(host);
-  const isIpv4 = bytes.length === 4 || isMappedIpv4(bytes);
-  return (isIpv4 ? bytes.subarray(-4) : bytes.subarray(0, 8)).join();
 }
 
 /** Whether the address is that of one host and one program. */

@@ -64,6 +64,11 @@ export class RelayCore {
     return this.#limits.maxConnections;
   }
 
+  /** How many one host may have: for who accepts TCP connections. */
+  get maxConnectionsPerHost(): number {
+    return this.#limits.maxConnectionsPerHost;
+  }
+
   /** Bytes that wait for clients. */
   get queuedBytes(): number {
     return this.#total.queuedBytes;

@@ -3,6 +3,12 @@ export interface RelayLimits {
   /** Connections at a time, those in the handshake too. Default 20,000. */
   readonly maxConnections: number;
   /**
+   * TCP connections of one host, an IPv4 address or an IPv6 network of 64 bits; more are closed at once. Those of this host
+   * itself are not counted, as they may be of a proxy; for a proxy elsewhere this has to be as high as `maxConnections`.
+   * Default 1,000: many may share an address.
+   */
+  readonly maxConnectionsPerHost: number;
+  /**
    * Connections of one id: the newest receives, the others wait to take over. The oldest of them is closed when there are
    * more. Default 8.
    */
@@ -27,6 +33,7 @@ export function relayLimits(given: Partial<RelayLimits> = {}): RelayLimits {
   const { bytesPerSecond = Number.POSITIVE_INFINITY } = given;
   const limits: RelayLimits = {
     maxConnections: 20_000,
+    maxConnectionsPerHost: 1_000,
     maxConnectionsPerId: 8,
     handshakeTimeoutMs: 10_000,
     writeTimeoutMs: 10_000,

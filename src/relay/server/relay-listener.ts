@@ -16,6 +16,7 @@ import { type SocketAddress, socketAddress } from "../../base/socket-address.ts"
 import { NodeMessageChannel } from "../node-message-channel.ts";
 import { RelayError } from "../relay-error.ts";
 import { maxRelayMessageBytes } from "../relay-subprotocol.ts";
+import { HostConnections } from "./host-connections.ts";
 import type { RelayCore } from "./relay-core.ts";
 import {
   type AnswerOptions,
@@ -80,12 +81,20 @@ export class RelayListener {
     this.#server = createServer(options.tls, (request, response) => {
       reply(response, answerRelayRequest(readRequest(request), options.pages));
     });
-    const { maxConnections, metrics } = options.core;
+    const { maxConnections, maxConnectionsPerHost, metrics } = options.core;
+    const hosts = new HostConnections(maxConnectionsPerHost);
     this.#server.maxConnections = maxConnections + spareConnections;
     this.#server.on("connection", (socket: Socket) => {
+      const giveBack = hosts.take(socket.remoteAddress);
+      if (giveBack === undefined) {
+        metrics.httpConnectionsRefused += 1;
+        socket.destroy();
+        return;
+      }
       metrics.httpConnections += 1;
       this.#sockets.add(socket);
       socket.on("close", () => {
+        giveBack();
         this.#sockets.delete(socket);
         metrics.httpConnectionsClosed += 1;
       });

@@ -28,6 +28,8 @@ export class RelayMetrics {
   connectionsRateLimited = 0;
   httpConnections = 0;
   httpConnectionsClosed = 0;
+  /** Connections of hosts that had too many. */
+  httpConnectionsRefused = 0;
   #uniqueKeys = 0;
   #keysOfDay = new Set<string>();
   #day = 0;
@@ -78,6 +80,11 @@ export class RelayMetrics {
       ["conns_rx_ratelimited", "Connections slowed down", this.connectionsRateLimited],
       ["http_connections", "Number of HTTP connections", this.httpConnections],
       ["http_connections_closed", "Number of them that ended", this.httpConnectionsClosed],
+      [
+        "http_connections_refused",
+        "Connections of hosts with too many",
+        this.httpConnectionsRefused,
+      ],
     ];
   }
 }

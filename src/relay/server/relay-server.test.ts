@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { get } from "node:https";
 import { connect } from "node:net";
+import { networkInterfaces } from "node:os";
 import { type TestContext, test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import { createSelfSignedCertificate } from "../../../test/support/self-signed-certificate.ts";
@@ -268,4 +269,37 @@ test("a relay listens on all addresses where none is said", async (t) => {
   const relay = await start(t, { listen: { port: 0 } });
   assert.equal(relay.url, `http://localhost:${relay.address.port}/`);
   await new Peer(t, { url: `http://127.0.0.1:${relay.address.port}` }).reached("connected");
+});
+
+const [elsewhere] = Object.values(networkInterfaces()).flatMap((all = []) =>
+  all.flatMap(({ address, family, internal }) =>
+    family === "IPv4" && !internal ? [{ host: address }] : [],
+  ),
+);
+const skip = elsewhere === undefined && "no interface besides loopback";
+
+test("a host has a bounded number of connections, and others are not concerned", {
+  skip,
+}, async (t) => {
+  const { host = "" } = elsewhere ?? {};
+  const relay = await start(t, { listen: { port: 0 }, limits: { maxConnectionsPerHost: 2 } });
+  const { port } = relay.address;
+  const sockets = [connect(port, host), connect(port, host)];
+  await Promise.all(sockets.map((socket) => once(socket, "connect")));
+  const third = connect(port, host).on("error", () => {});
+  await once(third, "close");
+  assert.equal(relay.metrics.httpConnectionsRefused, 1);
+  const peer = new Peer(t, { url: `http://127.0.0.1:${port}` });
+  await peer.reached("connected");
+  sockets[0]?.end();
+  while (relay.metrics.httpConnectionsClosed === 0) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const again = connect(port, host);
+  again.write("GET /ping HTTP/1.1\r\nhost: a\r\n\r\n");
+  const [answer] = (await once(again, "data")) as [Buffer];
+  assert.match(answer.toString(), /^HTTP\/1\.1 200/);
+  for (const socket of [...sockets, again]) {
+    socket.destroy();
+  }
 });
