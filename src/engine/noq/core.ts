@@ -107,15 +107,16 @@ export class Core {
 
   /** All memory of the instance. Any call may make it grow, and then this is another array. */
   get bytes(): Uint8Array {
-    if (this.#bytes.buffer !== this.#memory.buffer) {
+    // What has grown leaves an empty array behind. To ask the memory for its buffer takes longer.
+    if (this.#bytes.length === 0) {
       this.#bytes = new Uint8Array(this.#memory.buffer);
     }
     return this.#bytes;
   }
 
   get view(): DataView {
-    if (this.#view.buffer !== this.#memory.buffer) {
-      this.#view = new DataView(this.#memory.buffer);
+    if (this.#view.buffer !== this.bytes.buffer) {
+      this.#view = new DataView(this.bytes.buffer);
     }
     return this.#view;
   }
