@@ -16,6 +16,9 @@ import { type EventMeasurement, measureEvent } from "./matrix/measure-event.ts";
 import type { Measurement } from "./matrix/measurement.ts";
 import { type PairName, pairNames, pairs } from "./matrix/pairs.ts";
 
+/** An exit code of its own, the one that test harnesses take for "skipped". */
+const cannotRun = 77;
+
 const usage = `Usage: npm run test:nat -- [options]
 
 Builds networks out of Linux network namespaces, with NAT, a relay and a STUN server, lets two peers call each other in
@@ -32,7 +35,8 @@ Options, each may be given several times; without --cell and --event: all of bot
   --list             print the names and stop
   --help
 
-The exit code is 1 when a pair with one of ours lost a call or did not take the path that it should have.
+The exit code is 1 when a pair with one of ours lost a call or did not take the path that it should have, or when two of
+ours had no answer for 10 s, and ${cannotRun} where the laboratory cannot run. How long anything else took is only printed.
 What was measured goes to .cache/nat.json as well.
 `;
 
@@ -80,7 +84,7 @@ async function main(): Promise<number> {
     (await missingRequirement()) ?? prepareRelay() ?? prepareDirectory() ?? (await prepareStun());
   if (missing !== undefined) {
     console.log(`skipped, the NAT laboratory cannot run here: ${missing}`);
-    return options["no-skips"] ? 1 : 0;
+    return options["no-skips"] ? 1 : cannotRun;
   }
   const swept = await sweepLeftovers();
   if (swept > 0) {

@@ -58,6 +58,7 @@ export async function concludeSession(
   const directAt = a.events.find((event) => event.type === "path" && event.kind === "direct");
   const dialer = a.last("path")?.kind;
   const dialed = b.last("path")?.kind;
+  const areOurs = [a, b].every(({ kind }) => kind === "ours");
   const path = {
     ...(dialer && { dialer }),
     ...(dialed && { dialed }),
@@ -71,6 +72,9 @@ export async function concludeSession(
     ...(firstAnswerAt === undefined ? ["no answer at all"] : []),
     ...(lost === 0 ? [] : [`${lost} of ${begun} calls and messages lost`]),
     ...logs.flatMap(({ problem }) => problem ?? []),
+    ...(areOurs && longestStallMs > longestStallOfOursMs
+      ? [`no answer for ${longestStallMs.toFixed(0)} ms`]
+      : []),
     ...ends.flatMap((host) => problemsOfPath(host, expected, path)),
     ...[a, b].flatMap(({ host, complaints }) =>
       complaints === "" ? [] : [`${host} complains: ${complaints}`],
@@ -109,3 +113,5 @@ function sum(values: readonly number[]): number {
 
 const firstAnswerTimeoutMs = 20_000;
 const finishTimeoutMs = 35_000;
+/** Two of ours are back after a second or two. Far from that, so that a machine with too much to do is no failure. */
+const longestStallOfOursMs = 10_000;
