@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
+import { fuzz } from "../../../test/support/fuzz.ts";
 import { relayHttpVectors } from "../../../test/vectors/relay-vectors.ts";
 import { answerRelayRequest, checkRelayUpgrade, type RelayHttpRequest } from "./relay-http.ts";
 
@@ -84,4 +86,40 @@ test("the plain port beside TLS answers the captive-portal check alone", () => {
   for (const path of ["/", "/ping", "/healthz", "/relay"]) {
     assert.equal(answerRelayRequest(request("GET", path), options).status, 404);
   }
+});
+
+test("F30: whatever is requested, it is answered or granted", () => {
+  const text = fc.oneof(
+    fc.string({ maxLength: 200 }),
+    fc.string({ unit: "binary", maxLength: 50 }),
+    fc.constantFrom("websocket", "13", "iroh-relay-v1", "iroh-relay-v2, x", "Bearer  a", "bearer"),
+  );
+  const target = fc.oneof(
+    text,
+    fc.tuple(fc.constantFrom("/relay?", "/relay?token=", "/ping?", "/generate_204"), text),
+  );
+  const names = fc.constantFrom(
+    ...["upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol"],
+    ...["authorization", "x-iroh-challenge"],
+  );
+  const requests = fc.record({
+    method: fc.constantFrom("GET", "HEAD", "PUT", ""),
+    target: target.map((parts) => (typeof parts === "string" ? parts : parts.join(""))),
+    headers: fc.array(fc.tuple(names, text)).map((entries) => new Map(entries)),
+  });
+  fuzz(
+    requests,
+    ({ method, target, headers }) => {
+      const request = { method, target, header: (name: string) => headers.get(name) };
+      const upgrade = checkRelayUpgrade(request);
+      const answers = "status" in upgrade ? [upgrade] : [];
+      for (const { status, headers, body } of [...answers, answerRelayRequest(request)]) {
+        assert.ok(status >= 200 && status < 500);
+        assert.ok(body.length < 1_000);
+        // Nothing of what was asked can end a header and begin another.
+        assert.ok(Object.values(headers).every((value) => /^[\x20-\x7e]*$/.test(value)));
+      }
+    },
+    20_000,
+  );
 });
