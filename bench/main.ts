@@ -1,162 +1,163 @@
-// `npm run bench`: the same calls by several contestants in turn, each between two processes on loopback.
+// `npm run bench`: contestants in turn, each between two processes on loopback.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { cases, type Effort } from "./cases.ts";
-import { contestantNames, loadContestant } from "./contestant.ts";
-import { type Pair, startPair } from "./processes.ts";
-import {
-  type CaseResult,
-  formatTable,
-  median,
-  parseRequirement,
-  type Report,
-  unmet,
-} from "./report.ts";
+import { renderChart } from "./chart.ts";
+import { compileWorker } from "./compile.ts";
+import { canIsolate } from "./pair.ts";
+import { type Entrant, makePlan } from "./plan.ts";
+import { createProgress } from "./progress.ts";
+import { baseline, contestants, loadContestant } from "./registry.ts";
+import type { Report } from "./report.ts";
+import { run } from "./runner.ts";
+import { formatReport } from "./table.ts";
+import { formatTargets } from "./targets.ts";
+import { fullEffort, quickEffort } from "./workload.ts";
+import { workloads } from "./workloads.ts";
 
 const usage = `Usage: npm run bench -- [options]
 
-Lets several contestants make the same calls, each between two processes on loopback, in rounds by turns, and prints
-medians over the rounds with the least and the greatest. Leave the machine alone meanwhile.
+Lets contestants do the same, each between two processes on loopback, by turns in rounds, and prints medians over the
+rounds and how they compare with ${baseline}. Leave the machine alone meanwhile. It takes half an hour; what is chosen
+by name takes less.
 
 Options
-  --quick                short rounds and few of them: shows that it works, not how fast it is
-  --case <text>          only cases whose name contains the text; may be given several times
-  --contestant <name>    only these; may be given several times (${contestantNames.join(", ")})
-  --rounds <n>           rounds that count (default 7, quick 3), after those that warm up
-  --require <case>:<ratio>
-                         exit code 1 unless the first contestant needs at most so many times what the second one needs,
-                         or of a rate has at least so many times the other's; may be given several times, like
-                         --require "echo of 100 B, one at a time:0.5"
-  --output <file>        where to write all values as JSON (default .cache/bench.json)
+  --quick               short rounds, one of each: shows that all run, not how fast; fails when one does not
+  --contestant <name>   only these; may be given several times, and end with * for all that begin so
+  --workload <text>     only workloads whose name contains the text; may be given several times
+  --rounds <n>          rounds that count (default 5, quick 1)
+  --warmups <n>         rounds before those (default 2, quick 0)
+  --node-option <flag>  for the processes of the contestants, such as --cpu-prof; may be given several times
+  --output <file>       where to write all values as JSON (default .cache/bench.json)
+  --chart <file>        where to write a chart as SVG (default none)
+  --from <file>         measure nothing, but show what is in such a JSON file
   --help
 
-Cases
-${cases.map(({ name, unit }) => `  ${name}, in ${unit}`).join("\n")}
+Contestants
+${Object.keys(contestants)
+  .map((name) => `  ${name}`)
+  .join("\n")}
+
+Workloads
+${workloads.map(({ name, metrics }) => `  ${name}: ${metrics.map((metric) => `${metric.name} in ${metric.unit}`).join(", ")}`).join("\n")}
 `;
 
 const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
-    case: { type: "string", multiple: true },
-    contestant: { type: "string", multiple: true, default: [...contestantNames] },
+    contestant: { type: "string", multiple: true, default: ["*"] },
+    workload: { type: "string", multiple: true, default: [""] },
     rounds: { type: "string" },
-    require: { type: "string", multiple: true, default: [] },
+    warmups: { type: "string" },
+    "node-option": { type: "string", multiple: true, default: [] },
     output: { type: "string", default: ".cache/bench.json" },
+    chart: { type: "string" },
+    from: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
-const requirements = options.require.flatMap((text) => {
-  const found = parseRequirement(
-    text,
-    cases.map(({ name }) => name),
-  );
-  return found === undefined ? [] : [found];
-});
+const root = fileURLToPath(new URL("..", import.meta.url));
+
 if (options.help) {
   console.log(usage);
-} else if (requirements.length < options.require.length) {
-  console.error(`--require: expected <case>:<ratio> with the name of a case\n\n${usage}`);
-  process.exitCode = 2;
 } else {
   await main();
 }
 
 async function main(): Promise<void> {
-  const rounds = Number(options.rounds ?? (options.quick ? 3 : 7));
-  // It takes seconds until Node.js has compiled what is called often, of either contestant.
-  const warmups = options.quick ? 1 : 4;
-  const effort: Effort = options.quick
-    ? { milliseconds: 300, bytes: 8 * 1_048_576 }
-    : { milliseconds: 1_000, bytes: 64 * 1_048_576 };
-  const chosen = cases.filter(
-    ({ name }) =>
-      requirements.some(({ caseName }) => caseName === name) ||
-      (options.case?.some((text) => name.includes(text)) ?? true),
+  process.chdir(root);
+  const report: Report =
+    options.from === undefined ? await measure() : JSON.parse(readFileSync(options.from, "utf8"));
+  if (options.from === undefined) {
+    save(options.output, `${JSON.stringify(report, null, 1)}\n`);
+  }
+  if (options.chart !== undefined) {
+    save(options.chart, renderChart(report));
+  }
+  console.log(formatReport(report));
+  if (!options.quick) {
+    console.log(`\n${formatTargets(report)}`);
+  }
+  process.exitCode = report.gaps.some(({ failed }) => failed === true) ? 1 : 0;
+}
+
+async function measure(): Promise<Report> {
+  // The processes of the contestants end with this one, however it ends.
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    process.once(signal, () => process.exit(code));
+  }
+  const program = await compileWorker(root);
+  const entrants = await enter(chosenContestants());
+  const chosen = workloads.filter(({ name }) =>
+    options.workload.some((text) => name.includes(text)),
   );
-  const report = { date: new Date().toISOString(), commit: commit(), node: process.version };
-  const machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}, ${process.platform}`;
+  const plan = makePlan(entrants, chosen, await canIsolate());
+  const effort = options.quick ? quickEffort : fullEffort;
+  const rounds = Number(options.rounds ?? (options.quick ? 1 : 5));
+  const warmups = Number(options.warmups ?? (options.quick ? 0 : 2));
+  const { results, failures } = await run(plan, {
+    program,
+    effort,
+    rounds,
+    warmups,
+    nodeOptions: options["node-option"],
+    progress: createProgress(process.stderr),
+  });
+  return {
+    date: new Date().toISOString(),
+    commit: commit(),
+    node: process.version,
+    machine: `${cpus().length} × ${cpus()[0]?.model.trim() ?? "unknown processor"}, ${process.platform}`,
+    rounds,
+    effort,
+    baseline,
+    contestants: entrants.flatMap(({ name, contestant }) =>
+      contestant === undefined
+        ? []
+        : [{ name, title: contestant.title, carries: contestant.carries }],
+    ),
+    results,
+    gaps: [...plan.gaps, ...failures],
+  };
+}
 
-  console.log(`Node ${process.version}, ${machine}, commit ${report.commit}`);
-  const pairs: Pair[] = [];
-  try {
-    for (const name of options.contestant) {
-      console.log(`${name}: ${(await loadContestant(name)).title}`);
-      pairs.push(await startPair(name));
-    }
-    const results: CaseResult[] = [];
-    for (const { name, unit } of chosen) {
-      process.stdout.write(`\n${name} `);
-      results.push({
-        name,
-        unit,
-        series: await playCase(pairs, name, effort, { warmups, rounds }),
-      });
-    }
-    const note = "of times (us) less is better, of rates more";
-    console.log(`\n\nmedian of ${rounds} rounds (least–greatest); ${note}\n`);
-    console.log(`${formatTable(results)}\n`);
-    save({
-      ...report,
-      machine,
-      effort: { ...effort, rounds },
-      cases: results.map((result) => ({ ...result, medians: mediansOf(result) })),
-    });
-    for (const line of unmet(requirements, results)) {
-      console.error(line);
-      process.exitCode = 1;
-    }
-  } finally {
-    for (const pair of pairs) {
-      pair.close();
-    }
+function chosenContestants(): string[] {
+  return Object.keys(contestants).filter((name) =>
+    options.contestant.some((wish) =>
+      wish.endsWith("*") ? name.startsWith(wish.slice(0, -1)) : name === wish,
+    ),
+  );
+}
+
+async function enter(names: readonly string[]): Promise<Entrant[]> {
+  const entrants: Entrant[] = [];
+  for (const name of names) {
+    const contestant = await loadContestant(name);
+    const absent = await contestant.prepare?.();
+    entrants.push(absent === undefined ? { name, contestant } : { name, absent });
   }
+  return entrants;
 }
 
-/** Rounds of each contestant to warm up, then the rounds that count. */
-async function playCase(
-  pairs: readonly Pair[],
-  caseName: string,
-  effort: Effort,
-  { warmups, rounds }: { readonly warmups: number; readonly rounds: number },
-): Promise<CaseResult["series"]> {
-  const series = pairs.map(({ name }) => ({
-    contestant: name,
-    values: [] as number[],
-    p99s: [] as number[],
-  }));
-  for (let round = -warmups; round < rounds; round++) {
-    for (const [index, pair] of pairs.entries()) {
-      const { value, p99 } = await pair.play({ caseName, effort });
-      if (round >= 0) {
-        series[index]?.values.push(value);
-        if (p99 !== undefined) {
-          series[index]?.p99s.push(p99);
-        }
-      }
-    }
-    process.stdout.write(".");
-  }
-  return series;
-}
-
-function mediansOf({ series }: CaseResult): Record<string, number> {
-  return Object.fromEntries(series.map(({ contestant, values }) => [contestant, median(values)]));
-}
-
-function save(report: Report): void {
-  const file = resolve(options.output);
+function save(file: string, content: string): void {
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
-  console.log(`all values: ${options.output}`);
+  writeFileSync(file, content);
+  console.error(`wrote ${file}`);
 }
 
 function commit(): string {
   try {
-    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+    const git = (...args: string[]): string =>
+      execFileSync("git", args, { encoding: "utf8" }).trim();
+    const dirty = git("status", "--porcelain", "--untracked-files=no") === "" ? "" : ", changed";
+    return `${git("rev-parse", "--short", "HEAD")}${dirty}`;
   } catch {
     return "unknown";
   }

@@ -1,51 +1,71 @@
-// The two processes of a contestant: `worker.ts server <contestant>` and `worker.ts client <contestant> <address>`.
-// They talk to main.ts over IPC, and end when it disconnects.
+// The two processes of a contestant. They talk to the runner over IPC, and end when it disconnects.
+//
+//   worker.ts server <contestant> <conditions>
+//   worker.ts client <contestant> <conditions> <address>
 
-import { type Case, cases, type Effort, type Outcome } from "./cases.ts";
-import { type Caller, loadContestant } from "./contestant.ts";
+import type { Conditions } from "./contestant.ts";
+import { loadContestant } from "./registry.ts";
+import { type Task, type TaskResult, TaskRunner } from "./tasks.ts";
+import { readUsage, type Usage } from "./usage.ts";
 
-/** What main.ts asks of a client. */
-export interface RoundRequest {
-  readonly caseName: string;
-  readonly effort: Effort;
-}
+export type Question = { readonly type: "usage" } | { readonly type: "task"; readonly task: Task };
 
-/** The first message of a worker; a server says where it is. */
-export interface Ready {
-  readonly type: "ready";
-  readonly address: string;
-}
-
-/** What a client answers to a {@link RoundRequest}. */
-export type RoundResponse =
-  | { readonly type: "outcome"; readonly outcome: Outcome }
+export type Answer =
+  /** The first message; a server says where it is, a client how long after its start it had made its first call. */
+  | { readonly type: "ready"; readonly address: string; readonly milliseconds: number }
+  | { readonly type: "usage"; readonly usage: Usage }
+  | { readonly type: "result"; readonly result: TaskResult }
   | { readonly type: "failed"; readonly message: string };
 
-const [role, name = "", address = ""] = process.argv.slice(2);
-const contestant = await loadContestant(name);
-if (role === "server") {
-  const served = await contestant.serve();
-  process.once("disconnect", () => void served.close().finally(() => process.exit()));
-  send({ type: "ready", address: served.address });
-} else {
-  const caller = await contestant.dial(address);
-  process.once("disconnect", () => void caller.close().finally(() => process.exit()));
-  process.on("message", (request: RoundRequest) => void playRound(caller, request).then(send));
-  send({ type: "ready", address });
+const [role, name = "", conditionsJson = "", address = ""] = process.argv.slice(2);
+const conditions: Conditions = JSON.parse(conditionsJson);
+// Ctrl-C reaches all processes of a terminal; the runner sees to it that these end.
+process.on("SIGINT", () => {});
+try {
+  const contestant = await loadContestant(name);
+  if (role === "server") {
+    const server = await contestant.serve(conditions);
+    listen(() => server.close());
+    say({ type: "ready", address: server.address, milliseconds: performance.now() });
+  } else {
+    const runner = await TaskRunner.connect(contestant, address, conditions);
+    const milliseconds = performance.now();
+    listen(() => runner.close(), runner);
+    say({ type: "ready", address, milliseconds });
+  }
+} catch (error) {
+  say({ type: "failed", message: messageOf(error) });
 }
 
-async function playRound(caller: Caller, request: RoundRequest): Promise<RoundResponse> {
-  try {
-    const found = cases.find((entry: Case) => entry.name === request.caseName);
-    if (found === undefined) {
-      throw new Error(`no case ${request.caseName}`);
-    }
-    return { type: "outcome", outcome: await found.run(caller, request.effort) };
-  } catch (error) {
-    return { type: "failed", message: error instanceof Error ? error.message : String(error) };
+function listen(close: () => Promise<void>, runner?: TaskRunner): void {
+  process.once("disconnect", () => {
+    // Whatever happens meanwhile, nobody waits for this process any more.
+    setTimeout(() => process.exit(), 2_000).unref();
+    void close().finally(() => process.exit());
+  });
+  process.on("message", (question: Question) => {
+    void answer(question, runner)
+      .catch((error: unknown): Answer => ({ type: "failed", message: messageOf(error) }))
+      .then(say);
+  });
+}
+
+async function answer(question: Question, runner: TaskRunner | undefined): Promise<Answer> {
+  if (question.type === "usage") {
+    return { type: "usage", usage: await readUsage() };
+  }
+  if (runner === undefined) {
+    throw new Error("a server has no tasks");
+  }
+  return { type: "result", result: await runner.run(question.task) };
+}
+
+function say(answer: Answer): void {
+  if (process.connected) {
+    process.send?.(answer);
   }
 }
 
-function send(message: Ready | RoundResponse): void {
-  process.send?.(message);
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,8 +1,10 @@
-// What contestants that speak Connect have in common: the service, and a client of it as a Caller.
+// What contestants that carry calls have in common: the service, and a client of it as a Caller.
 
+import { setMaxListeners } from "node:events";
 import type { Client, ServiceImpl } from "@connectrpc/connect";
 import type { BenchService } from "../../gen/connectquic/bench/v1/bench_pb.ts";
-import type { Caller } from "../contestant.ts";
+import { deferred } from "../../src/base/deferred.ts";
+import { type Caller, expectBytes } from "../contestant.ts";
 
 export const benchService: ServiceImpl<typeof BenchService> = {
   echo: (request) => ({ payload: request.payload }),
@@ -19,13 +21,20 @@ export const benchService: ServiceImpl<typeof BenchService> = {
     }
     return { bytes: BigInt(bytes) };
   },
+  async *chat(requests) {
+    for await (const { payload } of requests) {
+      yield { payload };
+    }
+  },
 };
 
-/** `close` ends whatever the client runs on. */
+/** `close` ends the connection that the client runs on. */
 export function benchCaller(
   client: Client<typeof BenchService>,
-  close: () => Promise<void>,
+  close: () => void | Promise<void>,
 ): Caller {
+  const held = new AbortController();
+  setMaxListeners(0, held.signal);
   return {
     async echo(payload) {
       const answer = await client.echo({ payload });
@@ -39,20 +48,41 @@ export function benchCaller(
       expectBytes(bytes, count * size);
     },
     async upload(count, payload) {
-      async function* requests() {
-        for (let sent = 0; sent < count; sent++) {
-          yield { payload };
-        }
-      }
-      const { bytes } = await client.upload(requests());
+      const { bytes } = await client.upload(repeat(count, payload));
       expectBytes(Number(bytes), count * payload.length);
     },
-    close,
+    async chat(count, payload) {
+      let bytes = 0;
+      for await (const answer of client.chat(repeat(count, payload))) {
+        bytes += answer.payload.length;
+      }
+      expectBytes(bytes, count * payload.length);
+    },
+    async hold(payload) {
+      const { signal } = held;
+      const over = deferred<void>();
+      async function* requests() {
+        yield { payload };
+        await over.promise;
+      }
+      const answers = client.chat(requests(), { signal })[Symbol.asyncIterator]();
+      const { value } = await answers.next();
+      expectBytes(value?.payload.length, payload.length);
+      // What keeps a stream open is who reads it.
+      answers.next().then(
+        () => over.resolve(),
+        () => over.resolve(),
+      );
+    },
+    async close() {
+      held.abort();
+      await close();
+    },
   };
 }
 
-function expectBytes(found: number, expected: number): void {
-  if (found !== expected) {
-    throw new Error(`${found} bytes came back, expected ${expected}`);
+async function* repeat(count: number, payload: Uint8Array) {
+  for (let sent = 0; sent < count; sent++) {
+    yield { payload };
   }
 }

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file connectquic/bench/v1/bench.proto.
  */
 export const file_connectquic_bench_v1_bench: GenFile = /*@__PURE__*/
-  fileDesc("CiBjb25uZWN0cXVpYy9iZW5jaC92MS9iZW5jaC5wcm90bxIUY29ubmVjdHF1aWMuYmVuY2gudjEiHgoLRWNob1JlcXVlc3QSDwoHcGF5bG9hZBgBIAEoDCIfCgxFY2hvUmVzcG9uc2USDwoHcGF5bG9hZBgBIAEoDCIuCg9Eb3dubG9hZFJlcXVlc3QSDQoFY291bnQYASABKA0SDAoEc2l6ZRgCIAEoDSIjChBEb3dubG9hZFJlc3BvbnNlEg8KB3BheWxvYWQYASABKAwiIAoNVXBsb2FkUmVxdWVzdBIPCgdwYXlsb2FkGAEgASgMIh8KDlVwbG9hZFJlc3BvbnNlEg0KBWJ5dGVzGAEgASgEMpECCgxCZW5jaFNlcnZpY2USTQoERWNobxIhLmNvbm5lY3RxdWljLmJlbmNoLnYxLkVjaG9SZXF1ZXN0GiIuY29ubmVjdHF1aWMuYmVuY2gudjEuRWNob1Jlc3BvbnNlElsKCERvd25sb2FkEiUuY29ubmVjdHF1aWMuYmVuY2gudjEuRG93bmxvYWRSZXF1ZXN0GiYuY29ubmVjdHF1aWMuYmVuY2gudjEuRG93bmxvYWRSZXNwb25zZTABElUKBlVwbG9hZBIjLmNvbm5lY3RxdWljLmJlbmNoLnYxLlVwbG9hZFJlcXVlc3QaJC5jb25uZWN0cXVpYy5iZW5jaC52MS5VcGxvYWRSZXNwb25zZSgBYgZwcm90bzM");
+  fileDesc("CiBjb25uZWN0cXVpYy9iZW5jaC92MS9iZW5jaC5wcm90bxIUY29ubmVjdHF1aWMuYmVuY2gudjEiHgoLRWNob1JlcXVlc3QSDwoHcGF5bG9hZBgBIAEoDCIfCgxFY2hvUmVzcG9uc2USDwoHcGF5bG9hZBgBIAEoDCIuCg9Eb3dubG9hZFJlcXVlc3QSDQoFY291bnQYASABKA0SDAoEc2l6ZRgCIAEoDSIjChBEb3dubG9hZFJlc3BvbnNlEg8KB3BheWxvYWQYASABKAwiIAoNVXBsb2FkUmVxdWVzdBIPCgdwYXlsb2FkGAEgASgMIh8KDlVwbG9hZFJlc3BvbnNlEg0KBWJ5dGVzGAEgASgEIh4KC0NoYXRSZXF1ZXN0Eg8KB3BheWxvYWQYASABKAwiHwoMQ2hhdFJlc3BvbnNlEg8KB3BheWxvYWQYASABKAwy5AIKDEJlbmNoU2VydmljZRJNCgRFY2hvEiEuY29ubmVjdHF1aWMuYmVuY2gudjEuRWNob1JlcXVlc3QaIi5jb25uZWN0cXVpYy5iZW5jaC52MS5FY2hvUmVzcG9uc2USWwoIRG93bmxvYWQSJS5jb25uZWN0cXVpYy5iZW5jaC52MS5Eb3dubG9hZFJlcXVlc3QaJi5jb25uZWN0cXVpYy5iZW5jaC52MS5Eb3dubG9hZFJlc3BvbnNlMAESVQoGVXBsb2FkEiMuY29ubmVjdHF1aWMuYmVuY2gudjEuVXBsb2FkUmVxdWVzdBokLmNvbm5lY3RxdWljLmJlbmNoLnYxLlVwbG9hZFJlc3BvbnNlKAESUQoEQ2hhdBIhLmNvbm5lY3RxdWljLmJlbmNoLnYxLkNoYXRSZXF1ZXN0GiIuY29ubmVjdHF1aWMuYmVuY2gudjEuQ2hhdFJlc3BvbnNlKAEwAWIGcHJvdG8z");
 
 /**
  * @generated from message connectquic.bench.v1.EchoRequest
@@ -126,6 +126,40 @@ export const UploadResponseSchema: GenMessage<UploadResponse> = /*@__PURE__*/
   messageDesc(file_connectquic_bench_v1_bench, 5);
 
 /**
+ * @generated from message connectquic.bench.v1.ChatRequest
+ */
+export type ChatRequest = Message<"connectquic.bench.v1.ChatRequest"> & {
+  /**
+   * @generated from field: bytes payload = 1;
+   */
+  payload: Uint8Array;
+};
+
+/**
+ * Describes the message connectquic.bench.v1.ChatRequest.
+ * Use `create(ChatRequestSchema)` to create a new message.
+ */
+export const ChatRequestSchema: GenMessage<ChatRequest> = /*@__PURE__*/
+  messageDesc(file_connectquic_bench_v1_bench, 6);
+
+/**
+ * @generated from message connectquic.bench.v1.ChatResponse
+ */
+export type ChatResponse = Message<"connectquic.bench.v1.ChatResponse"> & {
+  /**
+   * @generated from field: bytes payload = 1;
+   */
+  payload: Uint8Array;
+};
+
+/**
+ * Describes the message connectquic.bench.v1.ChatResponse.
+ * Use `create(ChatResponseSchema)` to create a new message.
+ */
+export const ChatResponseSchema: GenMessage<ChatResponse> = /*@__PURE__*/
+  messageDesc(file_connectquic_bench_v1_bench, 7);
+
+/**
  * What the contestants of `npm run bench` serve.
  *
  * @generated from service connectquic.bench.v1.BenchService
@@ -154,6 +188,16 @@ export const BenchService: GenService<{
     methodKind: "client_streaming";
     input: typeof UploadRequestSchema;
     output: typeof UploadResponseSchema;
+  },
+  /**
+   * Each request comes back, in the order in which they came.
+   *
+   * @generated from rpc connectquic.bench.v1.BenchService.Chat
+   */
+  chat: {
+    methodKind: "bidi_streaming";
+    input: typeof ChatRequestSchema;
+    output: typeof ChatResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_connectquic_bench_v1_bench, 0);
