@@ -14,7 +14,7 @@ const usage = `Usage: npm test -- [options] [pattern ...]
 Runs the test files whose path contains one of the patterns; without a pattern, all of the suite.
 
 Suites
-  quick     *.test.ts in src, test and the plugins
+  quick     *.test.ts in src, bench, test and the plugins
   slow      the files with slow cases: *.slow.test.ts, and those that look at CONNECT_QUIC_TEST,
             which is set to "slow" for them
   interop   test/interop: against other implementations; says in its output what it skips and why, and ends with a
@@ -92,7 +92,12 @@ if (options.list) {
 /** All test files, as paths from the root with forward slashes, in order. */
 function testFiles() {
   const packages = readdirSync(join(root, "plugins")).map((name) => `plugins/${name}`);
-  const folders = ["src", ...packages.flatMap((path) => [`${path}/src`, `${path}/test`]), "test"];
+  const folders = [
+    "src",
+    ...packages.flatMap((path) => [`${path}/src`, `${path}/test`]),
+    "bench",
+    "test",
+  ];
   return folders
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) =>
