@@ -7,7 +7,7 @@ import { createQuicTransport, Endpoint, type QuicTransport } from "../src/index.
 import { bindMutedUdp } from "../test/support/muted-udp.ts";
 import { startProgram } from "../test/support/process.ts";
 import { ProcessorTime } from "./processor-time.ts";
-import { median } from "./report.ts";
+import { median } from "./statistics.ts";
 
 const usage = `Usage: node --import tsx bench/relay-throughput.ts [options]
 
