@@ -1,4 +1,4 @@
 import { connectNodeSubject } from "./connect-node-subject.ts";
-import { behaviourSuite } from "./suite.ts";
+import { behaviourSuiteInBrief } from "./suite.ts";
 
-behaviourSuite(connectNodeSubject("bridge"));
+behaviourSuiteInBrief(connectNodeSubject("bridge"));

@@ -1,4 +1,4 @@
 import { generalQuicSubject } from "./quic-subject.ts";
-import { behaviourSuite } from "./suite.ts";
+import { behaviourSuiteInBrief } from "./suite.ts";
 
-behaviourSuite(generalQuicSubject);
+behaviourSuiteInBrief(generalQuicSubject);

@@ -1,4 +1,4 @@
-import { behaviourSuite } from "./suite.ts";
+import { behaviourSuiteInBrief } from "./suite.ts";
 import { urlSubject } from "./url-subject.ts";
 
-behaviourSuite(urlSubject);
+behaviourSuiteInBrief(urlSubject);
