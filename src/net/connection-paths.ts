@@ -9,7 +9,6 @@ export interface PathState extends PathActivity {
   readonly remote: SocketAddress;
   readonly status: "available" | "backup";
   readonly packetsSent: number;
-  readonly packetsLost: number;
 }
 
 /** What paths need of a connection; the engine's `Multipath` says what each does. */

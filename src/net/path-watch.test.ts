@@ -10,6 +10,7 @@ class Scene {
   bytesReceived = 0;
   packetsAcknowledged = 0;
   packetsWaiting = 0;
+  packetsLost = 0;
   now = 0;
   readonly watch = new PathWatch(this, 0);
 
@@ -54,16 +55,33 @@ describe("PathWatch", () => {
     assert.equal(scene.after(interval), "silent");
   });
 
-  it("starts again with each acknowledgement", () => {
+  it("starts again when it was asked and the answer has come", () => {
     const scene = new Scene();
     scene.packetsWaiting = 1;
-    for (let round = 0; round < 10; round += 1) {
-      assert.notEqual(scene.after(800), "silent");
-      scene.packetsAcknowledged += 1;
-    }
     assert.equal(scene.after(interval), "alive");
-    assert.equal(scene.watch.askedAt, undefined);
-    assert.equal(scene.watch.lifeAt, scene.now);
+    for (let round = 0; round < 10; round += 1) {
+      assert.equal(scene.after(400), "ask");
+      scene.packetsWaiting += 1;
+      assert.equal(scene.after(400), "alive");
+      scene.packetsAcknowledged += 2;
+      scene.packetsWaiting -= 1;
+      assert.equal(scene.after(interval), "alive");
+      assert.equal(scene.watch.askedAt, undefined);
+      assert.equal(scene.watch.lifeAt, scene.now - 400);
+    }
+  });
+
+  it("takes a late acknowledgement for what it is: the path lived when the packet was sent", () => {
+    const scene = new Scene();
+    scene.packetsWaiting = 1;
+    scene.after(interval);
+    scene.packetsWaiting = 2;
+    assert.equal(scene.after(900 - interval), "alive");
+    scene.packetsAcknowledged += 1;
+    scene.packetsWaiting -= 1;
+    assert.equal(scene.after(interval), "alive");
+    assert.equal(scene.watch.lifeAt, interval);
+    assert.equal(scene.after(2 * interval), "silent");
   });
 
   it("does not take what arrives for an answer to what was sent", () => {

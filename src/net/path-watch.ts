@@ -6,6 +6,8 @@ export interface PathActivity {
   readonly packetsWaiting: number;
   /** Counts up: acknowledged, over whatever path that came. */
   readonly packetsAcknowledged: number;
+  /** Counts up. */
+  readonly packetsLost: number;
   readonly rttMs: number;
 }
 
@@ -15,6 +17,8 @@ const askAfterRtts = 3;
 /** No sign of life for this long, or so many round-trip times: the path is dead. */
 const deadAfterMs = 1_000;
 const deadAfterRtts = 6;
+/** Looks that are remembered: as far back as an acknowledgement may take. */
+const maxLooks = 64;
 /** What more than this many bytes since the last look are is data, and more of it is to be expected ... */
 const dataBytes = 200;
 /** ... for this long. */
@@ -30,9 +34,11 @@ const expectMs = 3_000;
 export class PathWatch {
   #received: number;
   #acknowledged: number;
+  /** How many packets had been sent at each look, where it was more than before; the oldest first. */
+  readonly #looks: { readonly at: number; readonly sent: number }[] = [];
   /** When something came over it. */
   #heardAt: number;
-  /** When something that was sent over it was acknowledged. */
+  /** When something was sent over it that has been acknowledged. */
   #acknowledgedAt: number;
   /** Since when an acknowledgement is awaited. */
   #waitingSince: number | undefined;
@@ -46,7 +52,11 @@ export class PathWatch {
     this.#acknowledgedAt = now;
   }
 
-  /** When something that was sent over it was acknowledged last: unlike what merely arrives, that is from the peer itself. */
+  /**
+   * When the last packet was sent over it that has been acknowledged: unlike what merely arrives, that is from the peer
+   * itself. Not when the acknowledgement came, which tells nothing of what happened to this path in between: a peer that
+   * has moved acknowledges over another path what it got before.
+   */
   get acknowledgedAt(): number {
     return this.#acknowledgedAt;
   }
@@ -90,12 +100,16 @@ export class PathWatch {
   }
 
   #notice(activity: PathActivity, now: number): void {
-    const { bytesReceived, packetsWaiting, packetsAcknowledged } = activity;
+    const { bytesReceived, packetsWaiting, packetsAcknowledged, packetsLost } = activity;
+    const settled = packetsAcknowledged + packetsLost;
+    this.#remember(settled + packetsWaiting, now);
     if (packetsAcknowledged !== this.#acknowledged) {
       this.#acknowledged = packetsAcknowledged;
-      this.#acknowledgedAt = now;
-      this.#askedAt = undefined;
-      this.#waitingSince = packetsWaiting > 0 ? now : undefined;
+      this.#acknowledgedAt = Math.max(this.#acknowledgedAt, this.#sentAt(settled) ?? now);
+      if (this.#acknowledgedAt > (this.#askedAt ?? 0)) {
+        this.#askedAt = undefined;
+      }
+      this.#waitingSince = packetsWaiting > 0 ? (this.#sentAt(settled + 1) ?? now) : undefined;
     } else if (packetsWaiting > 0) {
       this.#waitingSince ??= now;
     }
@@ -109,6 +123,20 @@ export class PathWatch {
         this.#askedAt = undefined;
       }
     }
+  }
+
+  #remember(sent: number, now: number): void {
+    if (sent > (this.#looks.at(-1)?.sent ?? 0)) {
+      this.#looks.push({ at: now, sent });
+      if (this.#looks.length > maxLooks) {
+        this.#looks.shift();
+      }
+    }
+  }
+
+  /** When the packet of this number, counted from 1, was first seen to have been sent; undefined while it was not. */
+  #sentAt(number: number): number | undefined {
+    return this.#looks.find(({ sent }) => sent >= number)?.at;
   }
 
   /** How often to look while anything goes on. Milliseconds. */
