@@ -104,10 +104,17 @@ test("a relay with a certificate serves over TLS", async (t) => {
   const [certFile, keyFile] = [join(folder, "cert.pem"), join(folder, "key.pem")];
   await writeFile(certFile, cert);
   await writeFile(keyFile, key);
-  const { url } = await start(t, "--tls-cert", certFile, "--tls-key", keyFile);
+  const tls = ["--tls-cert", certFile, "--tls-key", keyFile];
+  const { url, io: printed } = await start(t, ...tls, "--quic", "127.0.0.1:0");
   assert.match(url, /^https:/);
+  const quicPort = Number(await printed.line(/^quic +127\.0\.0\.1:(\d+)$/));
   const authorities = parseCertificates(cert);
-  await (await bind(t, { url, authorities, quicPort: false })).online();
+  const endpoint = await bind(t, { url, authorities, quicPort });
+  await endpoint.online();
+  assert.equal((await endpoint.netcheck()).udp, true);
+  const plain = new RecordedIo();
+  assert.equal(await runCommandLine(["relay", "--dev", "--quic", "127.0.0.1:0"], plain), 2);
+  assert.match(plain.notes.join("\n"), /--quic needs --tls-cert/);
 
   const io = new RecordedIo();
   const missing = ["relay", "--tls-cert", join(folder, "no.pem"), "--tls-key", keyFile];

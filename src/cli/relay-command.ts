@@ -35,6 +35,11 @@ const options = {
     help: "the certificate and those that lead to an authority, in PEM",
   },
   "tls-key": { type: "string", value: "<file>", help: "its private key, in PEM" },
+  quic: {
+    type: "string",
+    value: "<ip:port>",
+    help: "tell clients there, over UDP, from where their packets come, so that they\nreach each other directly; needs a certificate, and they ask port 7842",
+  },
   token: {
     type: "string",
     multiple: true,
@@ -64,7 +69,12 @@ that, 1 when it cannot listen.`,
     const { values, positionals } = parseOptions(options, args);
     rejectArguments(positionals);
     const certificate = await certificateOf(values);
-    const { listen, metrics } = values;
+    const { listen, metrics, quic } = values;
+    if (quic !== undefined && certificate === undefined) {
+      throw new UsageError(
+        "--quic needs --tls-cert and --tls-key: clients of a plain relay do not ask",
+      );
+    }
     const authorize = authorizeOf(values);
     signal.throwIfAborted();
     const relay = await RelayServer.start({
@@ -76,10 +86,14 @@ that, 1 when it cannot listen.`,
             : tlsListen
           : parseListenAddress("listen", listen),
       ...(certificate === undefined ? {} : { tls: certificate }),
+      ...(quic === undefined ? {} : { quic: parseListenAddress("quic", quic) }),
       ...(authorize === undefined ? {} : { authorize }),
       ...(metrics === undefined ? {} : { metrics: metricsAt(metrics) }),
     });
     print(`relay    ${relay.url}`);
+    if (relay.quicAddress !== undefined) {
+      print(`quic     ${formatSocketAddress(relay.quicAddress)}`);
+    }
     if (metrics !== undefined) {
       const { metricsAddress } = relay;
       const at =

@@ -20,7 +20,7 @@ export interface AddressDiscoveryOptions {
 }
 
 /** As iroh-relay names it. */
-const alpn = "/iroh-qad/0";
+export const addressDiscoveryAlpn = "/iroh-qad/0";
 /** Where relays tell addresses, unless something else is said. As iroh has it. */
 export const defaultDiscoveryPort = 7_842;
 /** Code and reason with which iroh's clients leave. */
@@ -105,7 +105,7 @@ export class AddressDiscovery {
     const connection = this.#options.connect({
       remote,
       expected: { type: "web", serverName },
-      alpns: [alpn],
+      alpns: [addressDiscoveryAlpn],
       transport,
       handler: {
         ...untilConnected(

@@ -117,6 +117,8 @@ export interface TransportOptions {
    * `addressObserved` is called. Default false.
    */
   readonly observeAddress: boolean;
+  /** The other side is told where its packets come from, if it asks. Default false. */
+  readonly tellAddress: boolean;
 }
 
 export const defaultTransportOptions: TransportOptions = {
@@ -135,6 +137,7 @@ export const defaultTransportOptions: TransportOptions = {
   congestionControl: "cubic",
   multipath: true,
   observeAddress: false,
+  tellAddress: false,
 };
 
 /** What protects a listening endpoint from floods of first packets. See {@link defaultIncomingLimits}. */

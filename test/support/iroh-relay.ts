@@ -21,23 +21,34 @@ export interface IrohRelayOptions {
   readonly config?: string;
   /** A certificate and its key, both PEM. Default: plain HTTP. */
   readonly tls?: { readonly chainPem: string; readonly keyPem: string };
+  /** Whether it tells addresses over QUIC, for which it needs `tls`. Default false. */
+  readonly quic?: boolean;
 }
 
 /** A running iroh-relay on loopback. */
 export class IrohRelay implements AsyncDisposable {
   readonly url: string;
   readonly pid: number;
+  /** Where it tells addresses, if it does. */
+  readonly quicPort: number | undefined;
   readonly #child: ChildProcess;
   readonly #folder: string;
 
-  private constructor(url: string, child: ChildProcess, folder: string) {
+  private constructor(
+    { url, quicPort }: { readonly url: string; readonly quicPort: number | undefined },
+    child: ChildProcess,
+    folder: string,
+  ) {
     this.url = url;
+    this.quicPort = quicPort;
     this.pid = child.pid ?? 0;
     this.#child = child;
     this.#folder = folder;
   }
 
-  static async start({ config = "", port, tls }: IrohRelayOptions = {}): Promise<IrohRelay> {
+  static async start(options: IrohRelayOptions = {}): Promise<IrohRelay> {
+    const { config = "", port, tls, quic = false } = options;
+    const quicPort = quic ? await freePort() : undefined;
     const mainPort = port ?? (await freePort());
     const plainPort = tls === undefined ? mainPort : await freePort();
     const folder = mkdtempSync(join(tmpdir(), "iroh-relay-"));
@@ -49,12 +60,14 @@ export class IrohRelay implements AsyncDisposable {
     const lines = [
       `http_bind_addr = "127.0.0.1:${plainPort}"`,
       "enable_metrics = false",
+      `enable_quic_addr_discovery = ${quic}`,
       config,
       ...(tls === undefined
         ? []
         : [
             "[tls]",
             `https_bind_addr = "127.0.0.1:${mainPort}"`,
+            ...(quicPort === undefined ? [] : [`quic_bind_addr = "127.0.0.1:${quicPort}"`]),
             'cert_mode = "Manual"',
             `manual_cert_path = "${write("cert.pem", tls.chainPem)}"`,
             `manual_key_path = "${write("key.pem", tls.keyPem)}"`,
@@ -86,7 +99,7 @@ export class IrohRelay implements AsyncDisposable {
     }
     const url =
       tls === undefined ? `http://127.0.0.1:${mainPort}/` : `https://localhost:${mainPort}/`;
-    return new IrohRelay(url, child, folder);
+    return new IrohRelay({ url, quicPort }, child, folder);
   }
 
   get port(): number {

@@ -45,6 +45,7 @@ pub struct TransportOptions {
     congestion_control: u64,
     multipath: bool,
     observe_address: bool,
+    tell_address: bool,
 }
 
 impl TransportOptions {
@@ -65,6 +66,7 @@ impl TransportOptions {
             congestion_control: reader.number(),
             multipath: reader.number() != 0,
             observe_address: reader.number() != 0,
+            tell_address: reader.number() != 0,
         }
     }
 
@@ -88,7 +90,8 @@ impl TransportOptions {
             .congestion_controller_factory(Arc::new(CongestionControl(self.congestion_control)))
             // Who dials several addresses at once learns from the answer which of them it is.
             .server_handshake_migration(true)
-            .receive_observed_address_reports(self.observe_address);
+            .receive_observed_address_reports(self.observe_address)
+            .send_observed_address_reports(self.tell_address);
         if self.multipath {
             config
                 .max_concurrent_multipath_paths(MAX_PATHS)

@@ -175,7 +175,8 @@ class Encoder {
       .#number("loopbackMtu", options.loopbackMtu, 0, maxMtu)
       .#double(congestionControl)
       .#double(options.multipath ? 1 : 0)
-      .#double(options.observeAddress ? 1 : 0);
+      .#double(options.observeAddress ? 1 : 0)
+      .#double(options.tellAddress ? 1 : 0);
   }
 
   protocols(alpns: readonly string[]): this {

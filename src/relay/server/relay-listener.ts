@@ -200,7 +200,8 @@ function secureContext({ cert, key }: RelayCertificate): SecureContextOptions {
   return { cert: Buffer.from(cert), key: Buffer.from(key), minVersion: "TLSv1.2" };
 }
 
-function readingCertificate<T>(read: () => T): T {
+/** Throws {@link RelayError} `cannot-start` for what `read` throws. */
+export function readingCertificate<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {

@@ -30,6 +30,9 @@ export class RelayMetrics {
   httpConnectionsClosed = 0;
   /** Connections of hosts that had too many. */
   httpConnectionsRefused = 0;
+  /** Of clients that wanted to know their address. */
+  addressConnections = 0;
+  addressConnectionsClosed = 0;
   #uniqueKeys = 0;
   #keysOfDay = new Set<string>();
   #day = 0;
@@ -80,6 +83,8 @@ export class RelayMetrics {
       ["conns_rx_ratelimited", "Connections slowed down", this.connectionsRateLimited],
       ["http_connections", "Number of HTTP connections", this.httpConnections],
       ["http_connections_closed", "Number of them that ended", this.httpConnectionsClosed],
+      ["qad_connections", "QUIC address discovery connections", this.addressConnections],
+      ["qad_connections_closed", "Number of them that ended", this.addressConnectionsClosed],
       [
         "http_connections_refused",
         "Connections of hosts with too many",

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Endpoint } from "../../../src/endpoint/endpoint.ts";
 import { parseCertificates } from "../../../src/identity/certificates.ts";
 import { IrohRelay, noIrohRelay } from "../../support/iroh-relay.ts";
 import { stayAlive } from "../../support/stay-alive.ts";
@@ -143,3 +144,19 @@ test(
     assert.equal((await stranger.reached("waiting")).error.code, "unreachable");
   },
 );
+
+test("iroh's relay tells us over QUIC from where our packets come", options, async () => {
+  const authority = await TestAuthority.create();
+  await using relay = await IrohRelay.start({
+    tls: await authority.server(["localhost"]),
+    quic: true,
+  });
+  const { url, quicPort = false } = relay;
+  const authorities = parseCertificates(authority.certPem);
+  await using endpoint = await Endpoint.bind({
+    bind: "127.0.0.1:0",
+    relays: [{ url, authorities, quicPort }],
+  });
+  const { publicAddresses, observers } = await endpoint.netcheck();
+  assert.deepEqual(publicAddresses, endpoint.boundAddresses, JSON.stringify(observers));
+});
