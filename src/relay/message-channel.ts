@@ -1,3 +1,5 @@
+import type { ExportKeys } from "./relay-auth-header.ts";
+
 /** A WebSocket as the relay protocol uses it: binary messages, in order, until one side is gone. */
 export interface MessageChannel {
   /** Takes `message` over: it must not change any more. Never throws: on a channel that is over it does nothing. */
@@ -32,6 +34,8 @@ export interface MessageChannelOptions {
   /** Most wanted first. The other side has to choose one. */
   readonly subprotocols: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
+  /** More headers, which depend on the TLS connection that the request goes over; not asked for without TLS. */
+  readonly headersOverTls?: (exportKeys: ExportKeys) => Readonly<Record<string, string>>;
   /** Authorities in place of the system's, certificates in DER. */
   readonly authorities?: readonly Uint8Array[] | undefined;
   /** Until `opened`. Milliseconds. */

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
-import type { ConnectionOptions } from "node:tls";
+import { type ConnectionOptions, TLSSocket } from "node:tls";
 import { type ClientOptions, WebSocket } from "ws";
 import type {
   MessageChannel,
@@ -9,6 +9,7 @@ import type {
   MessageChannelOptions,
   OpenMessageChannel,
 } from "./message-channel.ts";
+import type { ExportKeys } from "./relay-auth-header.ts";
 
 /** How long the end of a WebSocket may take that is closed in good order. */
 const closeTimeoutMs = 2_000;
@@ -106,7 +107,8 @@ export class NodeMessageChannel implements MessageChannel {
 }
 
 function connect(url: URL, options: MessageChannelOptions): WebSocket {
-  const { subprotocols, headers, authorities, timeoutMs, maxMessageBytes } = options;
+  const { subprotocols, headers, headersOverTls, authorities, timeoutMs, maxMessageBytes } =
+    options;
   const hostname = withoutLastDot(url.hostname);
   const socketOptions: ClientOptions & ConnectionOptions & { lookup: LookupFunction } = {
     headers: { ...headers, host: url.port === "" ? hostname : `${hostname}:${url.port}` },
@@ -117,12 +119,37 @@ function connect(url: URL, options: MessageChannelOptions): WebSocket {
     servername: isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? hostname : "",
     ...(authorities === undefined ? {} : { ca: authorities.map(toPem) }),
     finishRequest: (request) => {
-      request.on("socket", (socket) => socket.unref());
-      request.end();
+      request.on("socket", (socket) => {
+        socket.unref();
+        if (socket instanceof TLSSocket && headersOverTls !== undefined) {
+          // Nothing has been written yet: headers can be added when the connection is there.
+          socket.once("secureConnect", () => {
+            const added = headersOverTls(exporterOf(socket));
+            for (const [name, value] of Object.entries(added)) {
+              request.setHeader(name, value);
+            }
+            request.end();
+          });
+        } else {
+          request.end();
+        }
+      });
     },
     lookup: lookupWithDot,
   };
   return new WebSocket(url, [...subprotocols], socketOptions);
+}
+
+/** Keying material of a TLS connection that is there. */
+export function exporterOf(socket: TLSSocket): ExportKeys {
+  return (label, context, length) => {
+    try {
+      return new Uint8Array(socket.exportKeyingMaterial(length, label, Buffer.from(context)));
+    } catch {
+      // TLS 1.2 has none in some cases, and neither has a connection that has just ended.
+      return undefined;
+    }
+  };
 }
 
 /** Looks a host up as it stands, and without the dot at its end where only files of this machine know it. */

@@ -4,6 +4,7 @@ import type { SecretKey } from "../identity/secret-key.ts";
 import { ClientHandshake } from "./client-handshake.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import type { MessageChannel, OpenMessageChannel } from "./message-channel.ts";
+import { authHeaderName, createAuthHeader, type ExportKeys } from "./relay-auth-header.ts";
 import { RelayError } from "./relay-error.ts";
 import {
   decodeRelayFrame,
@@ -72,7 +73,7 @@ export class RelayConnection {
   #timer: { readonly timer: Timer; readonly at: number } | undefined;
 
   constructor(options: RelayConnectionOptions) {
-    const { url, platform, openChannel, authToken, authorities } = options;
+    const { url, secretKey, platform, openChannel, authToken, authorities } = options;
     this.#options = options;
     this.#startedAt = platform.now();
     this.#channel = openChannel(
@@ -80,6 +81,7 @@ export class RelayConnection {
       {
         subprotocols: relaySubprotocols,
         headers: authToken === undefined ? {} : { authorization: `Bearer ${authToken}` },
+        headersOverTls: (exportKeys) => authHeaders(secretKey, exportKeys),
         authorities,
         timeoutMs: connectTimeoutMs,
         maxMessageBytes: maxRelayMessageBytes,
@@ -277,6 +279,12 @@ export class RelayConnection {
   #now(): number {
     return this.#options.platform.now();
   }
+}
+
+/** Saves a round trip with relays that know it. */
+function authHeaders(secretKey: SecretKey, exportKeys: ExportKeys): Record<string, string> {
+  const value = createAuthHeader(secretKey, exportKeys);
+  return value === undefined ? {} : { [authHeaderName]: value };
 }
 
 function lost(cause: Error | undefined, state: State): RelayError {

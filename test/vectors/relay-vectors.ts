@@ -79,6 +79,19 @@ export interface RelayHandshakeVectors {
     readonly server_sends_after: readonly string[];
     readonly result: "authenticated" | "error";
   }[];
+  readonly header: readonly {
+    readonly secret_hex: string;
+    readonly exporter_label: string;
+    readonly exporter_context_hex: string;
+    readonly exported_hex: string;
+    readonly header_value: string;
+  }[];
+  readonly header_cases: readonly {
+    readonly name: string;
+    readonly header_value: string;
+    readonly server_export_hex: string | null;
+    readonly result: string;
+  }[];
 }
 
 export interface HttpVector {

@@ -10,10 +10,12 @@ import {
 import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { SecureContextOptions } from "node:tls";
+import { type SecureContextOptions, TLSSocket } from "node:tls";
 import { WebSocketServer } from "ws";
 import { type SocketAddress, socketAddress } from "../../base/socket-address.ts";
-import { NodeMessageChannel } from "../node-message-channel.ts";
+import type { EndpointId } from "../../identity/endpoint-id.ts";
+import { exporterOf, NodeMessageChannel } from "../node-message-channel.ts";
+import { authHeaderName, decodeAuthHeader, isRightAuthHeader } from "../relay-auth-header.ts";
 import { RelayError } from "../relay-error.ts";
 import { maxRelayMessageBytes } from "../relay-subprotocol.ts";
 import { HostConnections } from "./host-connections.ts";
@@ -172,6 +174,7 @@ export class RelayListener {
       channel.handler = core.accept(channel, {
         version: upgrade.version,
         token: upgrade.token,
+        provenId: provenId(request),
         remoteAddress: request.socket.remoteAddress,
       });
     });
@@ -221,6 +224,23 @@ function readRequest(request: IncomingMessage): RelayHttpRequest {
       return Array.isArray(value) ? value[0] : value;
     },
   };
+}
+
+/** Who a client has proven to be with its request; undefined: it is to be asked. */
+function provenId({ headers, socket }: IncomingMessage): EndpointId | undefined {
+  const value = headers[authHeaderName];
+  if (typeof value !== "string" || !(socket instanceof TLSSocket)) {
+    return undefined;
+  }
+  try {
+    const header = decodeAuthHeader(value);
+    return isRightAuthHeader(header, exporterOf(socket)) ? header.id : undefined;
+  } catch (error) {
+    if (!(error instanceof RelayError)) {
+      throw error;
+    }
+    return undefined;
+  }
 }
 
 function reply(response: ServerResponse, { status, headers, body }: RelayHttpResponse): void {

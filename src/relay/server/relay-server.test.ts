@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { type TestContext, test } from "node:test";
 import type { TLSSocket } from "node:tls";
+import { openHeard } from "../../../test/support/heard-messages.ts";
 import { createSelfSignedCertificate } from "../../../test/support/self-signed-certificate.ts";
 import { stayAlive } from "../../../test/support/stay-alive.ts";
 import { relayHttpVectors } from "../../../test/vectors/relay-vectors.ts";
@@ -14,8 +15,9 @@ import { parseCertificates } from "../../identity/certificates.ts";
 import { parseRelayUrl } from "../../identity/relay-url.ts";
 import { SecretKey } from "../../identity/secret-key.ts";
 import { openNodeMessageChannel } from "../node-message-channel.ts";
+import { authHeaderName, createAuthHeader } from "../relay-auth-header.ts";
 import { RelayClient, type RelayClientOptions, type RelayClientState } from "../relay-client.ts";
-import { requireToken } from "./relay-access.ts";
+import { allowIds, requireToken } from "./relay-access.ts";
 import { RelayServer, type RelayServerOptions } from "./relay-server.ts";
 
 stayAlive();
@@ -102,6 +104,47 @@ test("two clients exchange datagrams through a relay on loopback", async (t) => 
   );
   assert.equal(relay.clients, 2);
   assert.equal(relay.metrics.bytesSent, 240_000);
+});
+
+test("over TLS a client proves its id with its request, without a challenge, to a hook too", async (t) => {
+  const tls = createSelfSignedCertificate();
+  const authorities = parseCertificates(tls.cert);
+  const secretKey = SecretKey.generate();
+  const authorize = allowIds([secretKey.publicKey]);
+  const relay = await start(t, { tls, authorize });
+  const heard = openHeard();
+  const peer = new Peer(t, relay, { authorities, secretKey, openChannel: heard.open });
+  await peer.reached("connected");
+  assert.equal(heard.types[0], 2);
+  const stranger = await new Peer(t, relay, { authorities }).reached("waiting");
+  assert.ok(stranger.type === "waiting" && stranger.error.code === "denied");
+
+  const plain = openHeard();
+  await new Peer(t, await start(t), { openChannel: plain.open }).reached("connected");
+  assert.equal(plain.types[0], 0);
+});
+
+test("a client that cannot prove its id with its request is asked", async (t) => {
+  const tls = createSelfSignedCertificate();
+  const relay = await start(t, { tls });
+  for (const value of [
+    "?",
+    "AAAA",
+    createAuthHeader(SecretKey.generate(), () => new Uint8Array(32)),
+  ]) {
+    const heard = openHeard();
+    const peer = new Peer(t, relay, {
+      authorities: parseCertificates(tls.cert),
+      openChannel: (url, options, handler) =>
+        heard.open(
+          url,
+          { ...options, headersOverTls: () => ({ [authHeaderName]: value ?? "" }) },
+          handler,
+        ),
+    });
+    await peer.reached("connected");
+    assert.equal(heard.types[0], 0);
+  }
 });
 
 test("TLS with an authority of its own, a new certificate while it runs, and a plain port for one check", async (t) => {

@@ -12,6 +12,8 @@ import { ServerHandshake } from "./server-handshake.ts";
 export interface RelayArrival {
   readonly version: RelayVersion;
   readonly token?: string | undefined;
+  /** The id that it has proven with its request: it is not asked to prove it again. */
+  readonly provenId?: EndpointId | undefined;
   readonly remoteAddress?: string | undefined;
 }
 
@@ -49,12 +51,14 @@ export class ServedConnection implements MessageChannelHandler {
       challenge,
       authorize,
       token: arrival.token,
+      provenId: arrival.provenId,
       remoteAddress: arrival.remoteAddress,
       admit: (id) => this.#handleAdmitted(id),
       fail: () => this.#fail(),
     });
     const timer = platform.setTimer(handshakeTimeoutMs, () => this.#fail({ now: true }));
     this.#state = { type: "handshake", handshake, timer };
+    handshake.start();
   }
 
   /** Ends the connection; a client that was let in hears when to come back. */

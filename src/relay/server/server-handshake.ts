@@ -15,6 +15,8 @@ export interface ServerHandshakeOptions {
   readonly challenge: Uint8Array;
   readonly authorize: AuthorizeRelayClient | undefined;
   readonly token: string | undefined;
+  /** Known before: there is no challenge then. */
+  readonly provenId: EndpointId | undefined;
   readonly remoteAddress: string | undefined;
   /** The client has proven its id and may come in; it has not been told. */
   readonly admit: (id: EndpointId) => void;
@@ -22,15 +24,24 @@ export interface ServerHandshakeOptions {
   readonly fail: () => void;
 }
 
-/** A relay's part of the handshake, up to the decision. Sends the challenge at once. */
+/** A relay's part of the handshake, up to the decision. */
 export class ServerHandshake {
   readonly #options: ServerHandshakeOptions;
   #phase: "challenged" | "deciding" | "over" = "challenged";
 
   constructor(options: ServerHandshakeOptions) {
     this.#options = options;
-    const { challenge, channel } = options;
-    channel.send(encodeHandshakeFrame({ type: "challenge", challenge }));
+  }
+
+  /** Sends the challenge, or decides at once. To be called once. */
+  start(): void {
+    const { challenge, channel, provenId } = this.#options;
+    if (provenId === undefined) {
+      channel.send(encodeHandshakeFrame({ type: "challenge", challenge }));
+    } else {
+      this.#phase = "deciding";
+      this.#decide(provenId);
+    }
   }
 
   handleMessage(message: Uint8Array): void {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Endpoint } from "../../../src/endpoint/endpoint.ts";
 import { parseCertificates } from "../../../src/identity/certificates.ts";
+import { openHeard } from "../../support/heard-messages.ts";
 import { IrohRelay, noIrohRelay } from "../../support/iroh-relay.ts";
 import { stayAlive } from "../../support/stay-alive.ts";
 import { TestAuthority } from "../../support/test-pki.ts";
@@ -135,12 +136,14 @@ test(
     const authority = await TestAuthority.create();
     await using relay = await IrohRelay.start({ tls: await authority.server(["localhost"]) });
     const authorities = parseCertificates(authority.certPem);
-    using a = new RelayPeer(relay.url, { authorities });
+    const heard = openHeard();
+    using a = new RelayPeer(relay.url, { authorities, openChannel: heard.open });
     using b = new RelayPeer(relay.url.replace("localhost", "localhost."), { authorities });
     using stranger = new RelayPeer(relay.url);
     await Promise.all([a.reached("connected"), b.reached("connected")]);
     a.client.send(b.id, Uint8Array.of(42), 1);
     await b.until(() => b.received.length === 1);
+    assert.equal(heard.types[0], 2, "no challenge: it was enough to prove the id with the request");
     assert.equal((await stranger.reached("waiting")).error.code, "unreachable");
   },
 );
