@@ -13,7 +13,7 @@ const panels: readonly { readonly workload: string; readonly metric: string }[] 
 
 const columns = 2;
 const panelWidth = 460;
-const nameWidth = 150;
+const nameWidth = 160;
 const valueWidth = 70;
 const barWidth = panelWidth - nameWidth - valueWidth - 20;
 const rowHeight = 19;
@@ -48,7 +48,7 @@ export function renderChart(report: Report): string {
     top += Math.max(...row.map((result) => panelHeight(report, result)));
   }
   const width = columns * panelWidth;
-  const note = `median of ${report.rounds} rounds, two processes on loopback, Node ${report.node}, ${report.machine}; pale: bare streams, not calls`;
+  const note = `medians, two processes on loopback, Node ${report.node}, ${report.machine}; pale: bare streams, not calls`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${top + 24}" width="${width}" height="${top + 24}" role="img">`,
     `<title>connect-quic beside others</title>`,

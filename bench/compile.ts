@@ -9,10 +9,14 @@ const folders = ["src", "gen/connectquic/bench", "bench", "test/support"];
 /** Read by its neighbour. */
 const wasm = "src/engine/noq/quic-core.wasm";
 
-/** Compiles into a folder of `.cache`, and returns the path of the compiled `bench/worker.ts`. A second's work. */
+/**
+ * Compiles into a folder that is there as long as this process, and returns the path of the compiled `bench/worker.ts`. A
+ * second's work.
+ */
 export async function compileWorker(root: string): Promise<string> {
-  const outdir = join(root, ".cache/bench/program");
-  rmSync(outdir, { recursive: true, force: true });
+  // Within the repository, so that its node_modules are found from there.
+  const outdir = join(root, `.cache/bench-${process.pid}`);
+  process.once("exit", () => rmSync(outdir, { recursive: true, force: true }));
   await build({
     entryPoints: folders.flatMap((folder) => sources(root, folder)),
     absWorkingDir: root,

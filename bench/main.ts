@@ -107,6 +107,7 @@ async function measure(): Promise<Report> {
     effort,
     rounds,
     warmups,
+    share: options.quick,
     nodeOptions: options["node-option"],
     progress: createProgress(process.stderr),
   });

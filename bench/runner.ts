@@ -10,6 +10,8 @@ export interface RunOptions extends Pick<PairOptions, "program" | "nodeOptions">
   readonly rounds: number;
   /** Before those, on processes that several workloads share. */
   readonly warmups: number;
+  /** Saves time where values do not matter: even those workloads share processes that want fresh ones. */
+  readonly share: boolean;
   /** Told of each round before it is played. */
   readonly progress: (workload: string, now: string) => void;
 }
@@ -84,7 +86,7 @@ class Stage {
 
   async play(workload: Workload, contestant: string, effort: Effort): Promise<readonly number[]> {
     const { conditions, processes } = workload;
-    if (processes === "fresh") {
+    if (processes === "fresh" && !this.#options.share) {
       const pair = await this.#start(contestant, conditions, {
         isolated: false,
         nodeOptions: ["--expose-gc"],
