@@ -271,7 +271,7 @@ function row(...cells) {
 /** One run of the runner. `complete`: every case was run and has passed. */
 async function runSuites({ mode, protocol, way }) {
   const program = (name) => [
-    ...[process.execPath, `--import=${new URL("typescript.mjs", import.meta.url).href}`],
+    ...[process.execPath, "--import=tsx"],
     ...[`${programs}/${name}.ts`, "--way", way, "--at", mode.at, "--engine", mode.engine],
   ];
   const tested = {
