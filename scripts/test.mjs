@@ -1,9 +1,9 @@
 // Picks the test files of a suite and hands them to node's own runner, with a limit on how long each may take.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join, sep } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -22,7 +22,7 @@ Suites
 
 Options
   --name <regexp>      only tests whose name matches
-  --timeout <seconds>  per file, afterwards it is killed and has failed (quick 300, interop 300, slow 1800)
+  --timeout <seconds>  per process of tests, afterwards it is killed and has failed (quick 300, interop 300, slow 1800)
   --jobs <n>           files at a time (default: one more than cores; interop and slow: 1)
   --no-skips           a skipped test fails the run, unless its reason begins with "this machine" or "this stack"
   --list               print the files and stop
@@ -56,6 +56,12 @@ const suites = {
 
 const typescript = `--import=${new URL("typescript.mjs", import.meta.url).href}`;
 const root = fileURLToPath(new URL("..", import.meta.url));
+
+/**
+ * Tests in these folders, and in folders of theirs, need no process of their own: those of a folder share one, as every
+ * start takes half a second of a core.
+ */
+const together = ["src/base", "src/discovery", "src/http3", "src/identity", "src/net", "src/rpc"];
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -92,7 +98,7 @@ if (options.list) {
   console.error(`no test file of the ${suiteName} suite matches ${patterns.join(" ")}`);
   process.exitCode = 1;
 } else {
-  process.exitCode = await run(files);
+  process.exitCode = await run(suiteName === "quick" ? joined(files) : files);
 }
 
 /** All test files, as paths from the root with forward slashes, in order. */
@@ -113,6 +119,27 @@ function testFiles() {
     )
     .filter((path) => path.endsWith(".test.ts") && !path.includes("/node_modules/"))
     .sort();
+}
+
+/** Puts a file that imports them in the place of test files that one process can run. */
+function joined(all) {
+  const folders = new Map();
+  for (const file of all) {
+    const folder = dirname(file);
+    const isJoined = together.some((path) => `${folder}/`.startsWith(`${path}/`));
+    const key = isJoined ? folder : file;
+    folders.set(key, [...(folders.get(key) ?? []), file]);
+  }
+  return [...folders].map(([folder, files]) => {
+    if (files.length === 1) {
+      return files[0];
+    }
+    const file = `.cache/tests/${folder.replaceAll("/", "-")}.test.mjs`;
+    const imports = files.map((each) => `await import(${JSON.stringify(`../../${each}`)});\n`);
+    mkdirSync(join(root, dirname(file)), { recursive: true });
+    writeFileSync(join(root, file), imports.join(""));
+    return file;
+  });
 }
 
 function belongsTo(name, file) {

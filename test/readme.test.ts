@@ -183,7 +183,7 @@ function run(script: string, ...args: string[]): string {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, script), ...args], {
     cwd: project,
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: 240_000,
     env: { ...process.env, PATH: `${root}node_modules/.bin${delimiter}${process.env.PATH}` },
   });
   assert.equal(status, 0, `${script} ${args.join(" ")}\n${stdout}${stderr}`);
@@ -194,7 +194,7 @@ function start(...args: string[]): ChildProcess {
   return spawn(process.execPath, ["--import=tsx", ...args], {
     cwd: project,
     stdio: ["ignore", "pipe", "inherit"],
-    timeout: 60_000,
+    timeout: 240_000,
   });
 }
 
