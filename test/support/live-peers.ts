@@ -19,7 +19,7 @@ export const liveServerName = "server.test";
 
 /** What a test may say of an endpoint. */
 export interface LivePeerOptions
-  extends Partial<Omit<EngineOptions, "credentials" | "platform" | "handler" | "transmit">> {
+  extends Partial<Omit<EngineOptions, "credentials" | "handler" | "transmit">> {
   readonly credentials?: WebCredentials;
   /** What is done with streams that the other side opens. Default: echo. */
   readonly behaviour?: StreamBehaviour;
@@ -45,10 +45,10 @@ export class LivePeer {
     const transmit = network.bind(address, (from, bytes) => this.endpoint.receive(from, bytes));
     this.endpoint = engine.createEndpoint({
       alpns: [liveAlpn],
+      platform: nodePlatform,
       handlerError: (error) => this.handlerErrors.push(error),
       ...engineOptions,
       transmit,
-      platform: nodePlatform,
       handler: {
         incoming: (connection) => {
           const recorded = new RecordedConnection(connection, behaviour);

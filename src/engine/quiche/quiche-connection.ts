@@ -74,6 +74,8 @@ const firstCryptoError = 0x100;
 const maxReason = 512;
 /** Received datagrams count for this much more than they carry, so that empty ones count. */
 const datagramCost = 64;
+/** Datagrams at a time from a connection that is closed: quiche has one or two to send, or goes round in circles. */
+const maxLastDatagrams = 16;
 /** Looked at in each turn, of those that quiche has still to forget. */
 const lingeringPerTurn = 16;
 /** For each call of `transmit`: what quiche makes at most, and room for the last packet. */
@@ -220,6 +222,8 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
     if (this.isClosed) {
       return;
     }
+    // Where quiche has a part of the handshake to send again, it sends that for ever, and never the close.
+    this.flush();
     this.native.close(true, number, encodeReason(reason));
     this.#end({ type: "application", origin: "local", code, reason });
   }
@@ -707,8 +711,16 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
         segmentSize = 0;
       }
     };
+    const limit = this.isClosed ? maxLastDatagrams : Number.POSITIVE_INFINITY;
+    let made = 0;
     this.#owner.isTransmitting = true;
     for (let size = this.#make(length); size > 0; size = this.#make(length)) {
+      made += 1;
+      if (made > limit) {
+        this.abandon();
+        this.#owner.gone(this);
+        break;
+      }
       this.#datagramsSent += 1;
       this.#bytesSent += size;
       this.#lastSentAt = this.#owner.now();

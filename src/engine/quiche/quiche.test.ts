@@ -7,6 +7,8 @@ import {
   readOnly,
   writeAll,
 } from "../../../test/support/recorded-connection.ts";
+import { nodePlatform } from "../../base/node-platform.ts";
+import type { Platform } from "../../base/platform.ts";
 import { EngineError } from "../engine.ts";
 import { QuicheConnection } from "./quiche-connection.ts";
 
@@ -122,6 +124,50 @@ describe("quiche", { skip }, () => {
       await pair.until(() => remote.streams.length === count + 1);
     }
     assert.equal(local.cause, undefined);
+  });
+
+  it("ends once when it is closed with the end of the handshake to be sent again", async () => {
+    // Between the timer and what it wants sent, where quiche by itself would make packets for ever.
+    let onTimer = (): void => {};
+    const setTimer: Platform["setTimer"] = (delayMs, callback) =>
+      nodePlatform.setTimer(delayMs, () => {
+        callback();
+        onTimer();
+      });
+    using pair = pairOf({}, { platform: { ...nodePlatform, setTimer } });
+    const dialing = pair.client.dial(pair.server);
+    let sent = 0;
+    pair.network.tap = ({ from, bytes }) => {
+      const isOurs = from === pair.client.address;
+      sent += isOurs && dialing.cause !== undefined ? 1 : 0;
+      return dialing.info === undefined || isOurs ? bytes : undefined;
+    };
+    onTimer = () => {
+      if (dialing.info !== undefined) {
+        dialing.connection.close(7n, "enough");
+      }
+    };
+    await pair.until(() => dialing.cause !== undefined);
+    await pair.until(() => pair.server.incoming[0]?.cause !== undefined);
+    const [said] = pair.server.incoming;
+    assert.deepEqual(said?.cause, {
+      type: "application",
+      origin: "peer",
+      code: 7n,
+      reason: "enough",
+    });
+    assert(sent < 10, `${sent} datagrams`);
+  });
+
+  it("is left alone when it is closed and does not stop sending", async () => {
+    using pair = pairOf();
+    const { local } = await pair.connect();
+    assert(local.connection instanceof QuicheConnection);
+    const { native } = local.connection;
+    native.send = () => (native.localError() === null ? null : [51, undefined]);
+    local.connection.close(7n, "enough");
+    await pair.until(() => local.cause !== undefined);
+    assert.equal(pair.client.endpoint.stats().connections, 0);
   });
 
   it("sends packets of one size in one go", async () => {
