@@ -222,9 +222,11 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
     if (this.isClosed) {
       return;
     }
-    // Where quiche has a part of the handshake to send again, it sends that for ever, and never the close.
+    // Where quiche has something of the handshake to send again, it begins to do so for ever, and never sends the close:
+    // so nothing may stand before it.
     this.flush();
     this.native.close(true, number, encodeReason(reason));
+    this.#hasUnsent = true;
     this.#end({ type: "application", origin: "local", code, reason });
   }
 
@@ -332,7 +334,8 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
       return;
     }
     if (this.#hasUnsent && !this.#owner.isTransmitting) {
-      // The peer may have stopped a stream, which quiche then forgets only when all of it was sent once.
+      // The peer may have stopped a stream, which quiche then forgets only when all of it was sent once. And a close goes
+      // before what may have to be sent again.
       this.flush();
     }
     this.#lastReceivedAt = this.#owner.now();
@@ -798,6 +801,9 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
     if (!isDue && now < this.#ownDeadline()) {
       this.#arm();
       return;
+    }
+    if (this.isClosed && this.#hasUnsent) {
+      this.flush();
     }
     if (isDue) {
       this.#timeoutsInSilence += 1;
