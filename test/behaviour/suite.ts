@@ -54,20 +54,6 @@ export function behaviourSuite(subject: Subject): void {
   checkDeviations(subject);
 }
 
-/**
- * The same in every protocol, but in one format and uncompressed: for subjects that have all that formats and compressions
- * are about in common with one that is tested whole. The slow suite tests them whole as well.
- */
-export function behaviourSuiteInBrief(subject: Subject): void {
-  const brief = (cells: readonly Cell[]): readonly Cell[] =>
-    cells === oneCell ? oneCell : everyProtocol;
-  register(
-    subject,
-    chapters.map((chapter) => ({ ...chapter, cells: brief(chapter.cells) })),
-  );
-  checkDeviations(subject);
-}
-
 function checkDeviations(subject: Subject): void {
   const names = new Set<string>();
   for (const { topic } of chapters) {

@@ -1,7 +1,7 @@
 // The client that the conformance runner tests: makes the calls that stdin describes, and says on stdout what came of
 // each, in the order in which they end. Ends when stdin has ended and no call is left.
 //
-//   node --import tsx test/conformance/client.ts --way plain|general --at peer|url --engine noq|quiche
+//   node .cache/conformance/programs/client.mjs --way short|general --at peer|url --engine noq|quiche
 //
 // Where the server is, it hears with each call; the engine is for servers that have a URL.
 

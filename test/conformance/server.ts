@@ -1,7 +1,7 @@
 // The server that the conformance runner tests. It is told on stdin what to be, says on stdout where it is, and serves
 // until SIGTERM.
 //
-//   node --import tsx test/conformance/server.ts --way plain|general --at peer|url --engine noq|quiche
+//   node .cache/conformance/programs/server.mjs --way short|general --at peer|url --engine noq|quiche
 //
 // At "peer" it is a peer, and at "url" what anybody reaches by HTTP/3, on the engine that is named.
 

@@ -8,16 +8,16 @@ import { quiche } from "../../src/quiche.ts";
 
 /**
  * The interceptors of a run. Unary calls of the Connect protocol go a short way when nobody could see the difference:
- * "plain" lets them, "general" keeps them from it with an interceptor that does nothing.
+ * "short" lets them, "general" keeps them from it with an interceptor that does nothing.
  */
 export function interceptorsOf(way: string | undefined): Interceptor[] {
   switch (way) {
-    case "plain":
+    case "short":
       return [];
     case "general":
       return [(next) => next];
     default:
-      throw new RangeError(`no way ${JSON.stringify(way)}: there are plain and general`);
+      throw new RangeError(`no way ${JSON.stringify(way)}: there are short and general`);
   }
 }
 

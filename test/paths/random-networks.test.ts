@@ -8,7 +8,7 @@ import { type Outcome, playRandomNetwork } from "./random-networks.ts";
 const isSlow = process.env.CONNECT_QUIC_TEST === "slow";
 const onlySeed = process.env.SEED;
 /** Disjoint, so that the slow suite tries others. */
-const [firstSeed, count] = isSlow ? [10_000, 3_000] : [1, 150];
+const [firstSeed, count] = isSlow ? [10_000, 3_000] : [1, 50];
 
 test("no call is lost in random networks, whatever happens to them", async () => {
   const seeds =

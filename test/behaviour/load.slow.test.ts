@@ -1,17 +1,9 @@
 import { connectNodeSubject } from "./connect-node-subject.ts";
-import { generalQuicSubject, quicSubject } from "./quic-subject.ts";
+import { quicSubject } from "./quic-subject.ts";
 import { routerSubject } from "./router-subject.ts";
 import { behaviourLoadSuite, behaviourSuite } from "./suite.ts";
-import { urlSubject } from "./url-subject.ts";
 
-for (const subject of [
-  connectNodeSubject("h2c"),
-  connectNodeSubject("bridge"),
-  generalQuicSubject,
-  urlSubject,
-]) {
-  behaviourSuite(subject);
-}
+behaviourSuite(connectNodeSubject("h2c"));
 for (const subject of [routerSubject, connectNodeSubject("h2"), quicSubject]) {
   behaviourLoadSuite(subject);
 }

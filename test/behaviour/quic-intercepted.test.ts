@@ -1,4 +1,0 @@
-import { generalQuicSubject } from "./quic-subject.ts";
-import { behaviourSuiteInBrief } from "./suite.ts";
-
-behaviourSuiteInBrief(generalQuicSubject);

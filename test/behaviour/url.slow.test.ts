@@ -1,0 +1,4 @@
+import { behaviourSuite } from "./suite.ts";
+import { urlSubject } from "./url-subject.ts";
+
+behaviourSuite(urlSubject);

@@ -1,4 +1,0 @@
-import { behaviourSuiteInBrief } from "./suite.ts";
-import { urlSubject } from "./url-subject.ts";
-
-behaviourSuiteInBrief(urlSubject);
