@@ -46,6 +46,7 @@ const patched = {
     "noq-proto-tell-path-progress.patch",
     "noq-proto-send-again-at-once.patch",
     "noq-proto-raise-mtu.patch",
+    "noq-proto-box-paths.patch",
   ],
 };
 

@@ -153,7 +153,7 @@ async function prepare() {
     renameSync(fresh, cache);
   }
   run("node_modules/typescript/bin/tsc", ["-p", programs]);
-  // A run starts dozens of processes, and the suite looks at the time that calls take: no loader comes in between.
+  // The suite looks at how long calls take, so no loader comes between.
   await build({
     entryPoints: ["client", "server"].map((name) => join(root, programs, `${name}.ts`)),
     outdir: compiled,
