@@ -14,7 +14,7 @@ import { RpcPair } from "../support/rpc-pair.ts";
 import { stayAlive } from "../support/stay-alive.ts";
 
 /** Of each side in each protocol. */
-const bodies = process.env.CONNECT_QUIC_TEST === "slow" ? 50_000 : 1_000;
+const bodies = process.env.CONNECT_QUIC_TEST === "slow" ? 50_000 : 3_000;
 /** A call that takes longer hangs. */
 const hangMs = 20_000;
 

@@ -10,6 +10,7 @@ import { type Holdings, holdings } from "./holdings.ts";
 
 const skip = process.env.CONNECT_QUIC_TEST === "slow" ? false : "slow";
 const share = Number(process.env.CONNECT_QUIC_SOAK ?? 1);
+assert.ok(share > 0 && share <= 1, "CONNECT_QUIC_SOAK is a part of the whole, above 0 and up to 1");
 const calls = 1_000_000 * share;
 const callers = 32;
 const connections = 10_000 * share;

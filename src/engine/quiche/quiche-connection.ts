@@ -695,10 +695,14 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
     this.#state = state;
   }
 
+  #disappear(): void {
+    this.abandon();
+    this.#owner.gone(this);
+  }
+
   #lookWhetherGone(): void {
     if (!this.#isGone && this.#state === "closed" && this.native.isClosed()) {
-      this.abandon();
-      this.#owner.gone(this);
+      this.#disappear();
     }
   }
 
@@ -720,8 +724,7 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
     for (let size = this.#make(length); size > 0; size = this.#make(length)) {
       made += 1;
       if (made > limit) {
-        this.abandon();
-        this.#owner.gone(this);
+        this.#disappear();
         break;
       }
       this.#datagramsSent += 1;
@@ -812,8 +815,7 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
     if (now >= this.#ownDeadline()) {
       if (this.#state === "handshaking") {
         this.#end({ type: "timeout", handshaking: true });
-        this.abandon();
-        this.#owner.gone(this);
+        this.#disappear();
         return;
       }
       this.native.sendAckEliciting();
