@@ -93,7 +93,7 @@ async function measure(): Promise<Report> {
   ] as const) {
     process.once(signal, () => process.exit(code));
   }
-  const program = await compileWorker(root);
+  const program = compileWorker(root);
   const entrants = await enter(chosenContestants());
   const chosen = workloads.filter(({ name }) =>
     options.workload.some((text) => name.includes(text)),

@@ -3,18 +3,27 @@
 //   node scripts/build.mjs [library|plugin]
 
 import { spawnSync } from "node:child_process";
-import { cpSync, rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bundle } from "./bundle.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 const targets = {
-  library: () => {
+  library: async () => {
+    // Declarations, and in place of a file for each file the bundles that package.json names.
     compile(".");
-    // TypeScript copies no binaries.
-    const wasm = "engine/noq/quic-core.wasm";
-    cpSync(join(root, "src", wasm), join(root, "dist", wasm));
+    const { bin, exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const published = [...Object.values(exports), ...Object.values(bin)];
+    await bundle({
+      entryPoints: published
+        .map((entry) => entry.default ?? entry)
+        .filter((path) => path.endsWith(".js"))
+        .map((path) => path.replace(/^(\.\/)?dist\/(.*)\.js$/, "src/$2.ts")),
+      outbase: "src",
+      outdir: "dist",
+    });
   },
   plugin: () => compile("plugins/protoc-gen-connect-quic"),
 };
@@ -26,7 +35,7 @@ if (rest.length > 0 || (name !== undefined && targets[name] === undefined)) {
 }
 for (const [target, build] of Object.entries(targets)) {
   if (name === undefined || name === target) {
-    build();
+    await build();
   }
 }
 

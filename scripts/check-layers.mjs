@@ -40,10 +40,17 @@ const layers = [
   },
   { folder: "http3/qpack", uses: ["base"] },
   { folder: "http3", uses: ["base", "http3/qpack"], usesTypes: ["engine", "endpoint"] },
+  { folder: "http2", uses: ["base", "http3", "http3/qpack"], usesTypes: ["engine"] },
   {
     folder: "rpc",
-    uses: ["base", "identity", "http3", "endpoint"],
+    uses: ["base", "identity", "http2", "http3", "endpoint"],
     packages: ["@bufbuild/protobuf", "@connectrpc/connect", "@connectrpc/connect-node"],
+  },
+  // Calls through a stream: over any transport, so nothing of QUIC.
+  {
+    folder: "tunnel",
+    uses: ["base", "rpc"],
+    packages: ["@bufbuild/protobuf", "@connectrpc/connect"],
   },
   // The simulated world: for tests of any layer, and for users by an entry point.
   {
@@ -69,6 +76,10 @@ const shells = {
   "engine/quiche/pins.ts": ["node:crypto"],
   "engine/quiche/server-name.ts": ["node:crypto"],
   "engine/quiche/stateless-answers.ts": ["node:crypto"],
+  "http2/http2-client.ts": ["node:http2"],
+  "http2/http2-request-stream.ts": ["node:http2", "node:stream"],
+  "http2/http2-server.ts": ["node:http2"],
+  "http2/stream-duplex.ts": ["node:stream"],
   "identity/certificate-key.ts": ["node:crypto"],
   "identity/certificates.ts": ["node:crypto", "node:tls"],
   "identity/ed25519.ts": ["node:crypto"],

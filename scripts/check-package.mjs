@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
 import { pack, packages, root } from "./pack.mjs";
 
-/** What each package holds: some files, and for each file of its src/ those with other endings. */
+/** What each package holds: some files, for each file of its src/ those with other endings, and some with names like these. */
 const contents = {
   "connect-quic": {
     files: [
@@ -16,19 +16,25 @@ const contents = {
       "NOTICE",
       "README.md",
       "package.json",
-      "dist/engine/noq/quic-core.wasm",
+      "dist/chunks/quic-core.wasm",
+      ...["index", "quiche", "relay", "testing", "tunnel", "cli/main"].flatMap((name) => [
+        `dist/${name}.js`,
+        `dist/${name}.js.map`,
+      ]),
     ],
     // The sources go along for the source maps.
     compiled: (name) => [
       `src/${name}.ts`,
       ...(isDeclaration(name)
         ? []
-        : [".js", ".js.map", ".d.ts", ".d.ts.map"].map((ending) => `dist/${name}${ending}`)),
+        : [".d.ts", ".d.ts.map"].map((ending) => `dist/${name}${ending}`)),
     ],
+    others: /^dist\/chunks\/chunk-[0-9A-Z]{8}\.js(\.map)?$/,
   },
   "protoc-gen-connect-quic": {
     files: ["LICENSE", "README.md", "package.json", "bin/protoc-gen-connect-quic"],
     compiled: (name) => [`dist/${name}.js`],
+    others: /^$/,
   },
 };
 
@@ -46,7 +52,9 @@ function checkPackage(path) {
   const expected = [...contents[name].files, ...sources(path).flatMap(contents[name].compiled)];
   return [
     ...expected.filter((file) => !files.includes(file)).map((file) => `${file} is missing`),
-    ...files.filter((file) => !expected.includes(file)).map((file) => `${file} has no place in it`),
+    ...files
+      .filter((file) => !expected.includes(file) && !contents[name].others.test(file))
+      .map((file) => `${file} has no place in it`),
     ...buildMachinePaths(tarball).map((file) => `${file} names a folder of this machine`),
     ...tool("publint", ["run", tarball, "--strict"]),
     // A plugin is a program: it has no types to get wrong.

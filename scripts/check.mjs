@@ -26,7 +26,7 @@ const parts = [
   },
   {
     name: "generated",
-    what: "gen/ is what the .proto files say",
+    what: "generated code is what the .proto files say",
     command: ["scripts/generate.mjs", "--check"],
   },
   { name: "build", what: "library and plugin compile", command: ["scripts/build.mjs"] },

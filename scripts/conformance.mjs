@@ -4,7 +4,6 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import {
-  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -14,11 +13,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { availableParallelism } from "node:os";
-import { basename, delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import zlib from "node:zlib";
-import { build } from "esbuild";
+import { bundle } from "./bundle.mjs";
 
 /** Something that whoever runs this can do something about. */
 class Problem extends Error {}
@@ -35,7 +34,7 @@ const oldestGo = 21;
 const protocols = [
   { name: "connect", told: "HTTP/3", ways: ["short", "general"] },
   { name: "grpc-web", told: "HTTP/3", ways: ["general"] },
-  { name: "grpc", told: "HTTP/2", ways: ["general"] },
+  { name: "grpc", told: "HTTP/2", ways: ["short", "general"] },
 ];
 
 const ways = ["short", "general"];
@@ -75,9 +74,9 @@ A mode says what of ours is tested, and where the server is
 An engine carries the connections: noq, and where there are certificates quiche as well.
 
 A way says what calls go through
-  short      unary calls of Connect go the short way that they have when nobody watches them
-  general    all calls go the way that calls of the other protocols always go: in Connect's runs an interceptor that does
-             nothing, on both sides, sends them there
+  short      calls of Connect and gRPC go the short way that they have when nobody watches them
+  general    all calls go the way that those of gRPC-Web always go: an interceptor that does nothing, on both sides,
+             sends them there
 
 Options
   --mode <name>       only these: ${[...new Set(modes.map(({ name }) => name))].join(", ")}
@@ -119,8 +118,6 @@ const cache = join(root, ".cache/conformance");
 const runner = join(cache, "connectconformance");
 const suites = join(cache, "suites");
 const compiled = join(cache, "programs");
-/** Read by its neighbour. */
-const wasm = "src/engine/noq/quic-core.wasm";
 
 if (options.help) {
   console.log(usage);
@@ -154,24 +151,19 @@ async function prepare() {
   }
   run("node_modules/typescript/bin/tsc", ["-p", programs]);
   // The suite looks at how long calls take, so no loader comes between.
-  await build({
-    entryPoints: ["client", "server"].map((name) => join(root, programs, `${name}.ts`)),
+  await bundle({
+    entryPoints: ["client", "server"].map((name) => `${programs}/${name}.ts`),
     outdir: compiled,
     outExtension: { ".js": ".mjs" },
-    bundle: true,
+    // Here they start dozens of times.
+    packages: "bundle",
     // Its binaries stay where they are.
     external: ["@matrixai/quic"],
     // For packages in CommonJS.
     banner: {
       js: 'import { createRequire as r } from "node:module"; const require = r(import.meta.url);',
     },
-    format: "esm",
-    platform: "node",
-    target: "es2022",
-    sourcemap: "linked",
-    logLevel: "warning",
   });
-  copyFileSync(join(root, wasm), join(compiled, basename(wasm)));
 }
 
 function buildInto(folder) {

@@ -1,7 +1,7 @@
-// Generates gen/ from proto/, as buf.gen.yaml says.
+// Generates gen/ and src/tunnel/gen/ from proto/, as buf.gen.yaml and buf.gen.tunnel.yaml say.
 //
-//   node scripts/generate.mjs           brings gen/ up to date
-//   node scripts/generate.mjs --check   touches nothing, and fails when gen/ is not up to date, or proto/ not tidy
+//   node scripts/generate.mjs           brings them up to date
+//   node scripts/generate.mjs --check   touches nothing, and fails when they are not up to date, or proto/ not tidy
 
 import { spawnSync } from "node:child_process";
 import {
@@ -21,12 +21,23 @@ import { parseArgs } from "node:util";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { values: options } = parseArgs({ options: { check: { type: "boolean", default: false } } });
 
-// Generated elsewhere first, so that gen/ is never half there for those who run beside this script.
+const targets = [
+  { folder: "gen", template: "buf.gen.yaml" },
+  { folder: "src/tunnel/gen", template: "buf.gen.tunnel.yaml" },
+];
+
+// Generated elsewhere first, so that nothing is half there for those who run beside this script.
 const temporary = mkdtempSync(join(tmpdir(), "connect-quic-generate-"));
 try {
   const tidy = !options.check || (runBuf(["lint"]) && runBuf(["format", "--diff", "--exit-code"]));
-  const generated = tidy && runBuf(["generate", "--output", temporary]);
-  process.exitCode = generated ? bringUpToDate() : 1;
+  const generated =
+    tidy &&
+    targets.every(({ template }) =>
+      runBuf(["generate", "--template", template, "--output", temporary]),
+    );
+  process.exitCode = generated
+    ? Math.max(...targets.map(({ folder }) => bringUpToDate(folder)))
+    : 1;
 } finally {
   rmSync(temporary, { recursive: true });
 }
@@ -47,23 +58,23 @@ function runBuf(args) {
   return status === 0;
 }
 
-/** Makes gen/ equal to what was generated, or with --check complains where it is not. Returns the exit code. */
-function bringUpToDate() {
-  const target = join(root, "gen");
-  const wanted = filesIn(join(temporary, "gen"));
+/** Makes a folder equal to what was generated, or with --check complains where it is not. Returns the exit code. */
+function bringUpToDate(folder) {
+  const target = join(root, folder);
+  const wanted = filesIn(join(temporary, folder));
   const present = filesIn(target);
   const outdated = [...wanted].filter(([path, text]) => present.get(path) !== text);
   const surplus = [...present].filter(([path]) => !wanted.has(path));
   const changes = [
-    ...outdated.map(([path]) => `${present.has(path) ? "changed" : "new    "}  gen/${path}`),
-    ...surplus.map(([path]) => `removed  gen/${path}`),
+    ...outdated.map(([path]) => `${present.has(path) ? "changed" : "new    "}  ${folder}/${path}`),
+    ...surplus.map(([path]) => `removed  ${folder}/${path}`),
   ];
   if (changes.length === 0) {
-    console.log(`gen/ is up to date, ${wanted.size} files`);
+    console.log(`${folder}/ is up to date, ${wanted.size} files`);
     return 0;
   }
   if (options.check) {
-    console.error("gen/ is stale: run `npm run generate` and commit what it changes");
+    console.error(`${folder}/ is stale: run "npm run generate" and commit what it changes`);
     console.error(changes.join("\n"));
     return 1;
   }

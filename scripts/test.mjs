@@ -61,7 +61,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
  * Tests in these folders, and in folders of theirs, need no process of their own: those of a folder share one, as every
  * start takes half a second of a core.
  */
-const together = ["bench", "src"];
+const together = ["bench", "src", "test/reverse"];
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,

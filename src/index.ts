@@ -8,11 +8,13 @@ export type {
   RelayOptions,
 } from "./endpoint/endpoint.ts";
 export { Endpoint } from "./endpoint/endpoint.ts";
+export type { N0Options } from "./endpoint/presets.ts";
+export { n0Relays, presets } from "./endpoint/presets.ts";
 export type { ConnectionPath, RemoteInfo } from "./endpoint/remote-info.ts";
 export { H3Error } from "./http3/h3-error.ts";
 export type { NatMapping } from "./net/nat-mapping.ts";
 export type { FamilyReport, NetReport, RelayReport } from "./net/net-report.ts";
-export { connectQuicAlpn } from "./rpc/alpn.ts";
+export { connectQuicAlpn, tonicIrohAlpn } from "./rpc/alpn.ts";
 export { callComplete } from "./rpc/call-scope.ts";
 export type { Caller, Peer, WebCaller } from "./rpc/caller.ts";
 export { callerKey, peerKey } from "./rpc/caller.ts";
@@ -21,17 +23,20 @@ export type { CallTransport } from "./rpc/channel-transport.ts";
 export { compressionZstd } from "./rpc/compression-zstd.ts";
 export { compressionBrotli, compressionGzip } from "./rpc/compressions.ts";
 export type { CorsOptions } from "./rpc/cors.ts";
+export type { LivePeers } from "./rpc/live-peers.ts";
 export type { BridgeOptions, NodeRequestHandler } from "./rpc/node-bridge.ts";
 export { createPeerClient } from "./rpc/peer-client.ts";
 export type { PeerRouter, PeerRouterOptions } from "./rpc/peer-router.ts";
 export { createPeerRouter } from "./rpc/peer-router.ts";
+export type { QuicTransport } from "./rpc/peer-transport.ts";
 export type { Protocol } from "./rpc/protocol-transport.ts";
 export type { ListenOptions, Pem, PublicListener } from "./rpc/public-listener.ts";
-export type { QuicTransport } from "./rpc/quic-transport.ts";
 export { createQuicTransport } from "./rpc/quic-transport.ts";
 export type {
   CallTransportOptions,
+  LiveTransportOptions,
   QuicTransportOptions,
+  TransportToOptions,
   UrlTransportOptions,
 } from "./rpc/quic-transport-options.ts";
 export type {
@@ -39,6 +44,7 @@ export type {
   PeerServiceOptions,
 } from "./rpc/service-routes.ts";
 export type { UrlTransport } from "./rpc/url-transport.ts";
+export type { Wire } from "./rpc/wire.ts";
 
 // Identities and addresses, as iroh has them.
 

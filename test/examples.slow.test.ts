@@ -1,6 +1,9 @@
 // The programs in examples/ as people run them: what they print, and how they end.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { EndpointAddr } from "../src/identity/endpoint-addr.ts";
 import { EndpointTicket } from "../src/identity/endpoint-ticket.ts";
@@ -112,8 +115,80 @@ test("the echo client says in one line that the peer is gone, with exit code 1",
   );
 });
 
+test("a hub lists and calls devices that have dialed it, as they come and go, and when it is started anew", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "connect-quic-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const all: Running[] = [];
+  t.after(() => {
+    for (const { child } of all) {
+      child.kill("SIGKILL");
+    }
+  });
+  const run = (program: string, ...args: string[]): Running => {
+    const running = start(`reverse/${program}`, ...args);
+    all.push(running);
+    return running;
+  };
+  const stop = async ({ child, ended }: Running): Promise<void> => {
+    child.kill("SIGINT");
+    const { code, stderr } = await ended;
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  };
+  /** What comes after something was typed. */
+  const answer = (to: Running, typed: string, pattern: RegExp): Promise<string> => {
+    const line = to.line(pattern);
+    to.type(typed);
+    return line;
+  };
+
+  const hub = run("hub", "--key", join(folder, "hub.key"), "--bind", "127.0.0.1:0");
+  const ticket = await hub.line(/^ticket +(\S+)$/);
+  const kiosk = run("device", "--hub", ticket, "--name", "kiosk");
+  await hub.line(/^come +[0-9a-f]{10} kiosk$/);
+  const lamp = run("device", "--hub", ticket, "--name", "lamp");
+  await hub.line(/^come +[0-9a-f]{10} lamp$/);
+  await Promise.all([
+    answer(hub, "list", /^[0-9a-f]{10} +kiosk +[0-9.]+ ms$/),
+    hub.line(/^[0-9a-f]{10} +lamp +[0-9.]+ ms$/),
+  ]);
+  const shown = kiosk.line(/^show +Mind the gap$/);
+  await answer(hub, "show kiosk Mind the gap", /^shown +Mind the gap$/);
+  await shown;
+  await answer(hub, "watch lamp 1", /^memory +[0-9.]+ MB$/);
+  await answer(hub, "show nobody hello", /^failed +.*0 devices are called "nobody"/);
+
+  const gone = hub.line(/^gone +[0-9a-f]{10} lamp$/);
+  await stop(lamp);
+  await gone;
+
+  const { port } = EndpointTicket.parse(ticket).addr.ipAddrs[0] ?? {};
+  const lost = kiosk.line(/^hub +[0-9a-f]{10} is gone/);
+  await stop(hub);
+  await lost;
+  const anew = run("hub", "--key", join(folder, "hub.key"), "--bind", `127.0.0.1:${port}`);
+  await anew.line(/^come +[0-9a-f]{10} kiosk$/);
+  const again = kiosk.line(/^show +hello again$/);
+  await answer(anew, "show kiosk hello again", /^shown +hello again$/);
+  await again;
+  await stop(kiosk);
+  await stop(anew);
+});
+
 test("an endpoint serves RPC and a protocol of its own side by side", async () => {
   const { code, stdout, stderr } = await start("custom-protocol/main").ended;
   assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   assert.match(stdout, /^echo: {3}hello\nsha256: [0-9a-f]{64}\n$/);
+});
+
+test("plain calls spread over two servers behind a proxy, and calls through a tunnel stay", async () => {
+  const { code, stdout, stderr } = await start("affinity/demo").ended;
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  const servers = (label: string): string[] =>
+    [...stdout.matchAll(new RegExp(`^${label} +server ([AB]), call`, "gm"))].map(
+      ([, name]) => name ?? "",
+    );
+  assert.deepEqual(servers("plain"), ["A", "B", "A", "B"]);
+  const [first = "", ...others] = servers("tunnel");
+  assert.match(first, /^[AB]$/);
+  assert.deepEqual(others, [first, first, first]);
 });

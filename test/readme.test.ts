@@ -18,13 +18,14 @@ interface Block {
   readonly heading: string;
 }
 
-/** Examples that are compiled alone: they take a fixed port, decide on strangers, or stop everything. */
+/** Examples that are compiled alone: they take a fixed port, decide on strangers, go to the internet, or stop everything. */
 const notRun = [
   "Be the same peer tomorrow",
   "Know and choose who calls",
   "Reach a peer wherever it is",
   "Serve and call by URL",
   "From a browser",
+  "Programs with iroh, in Rust",
   "Stop",
 ];
 

@@ -1,8 +1,9 @@
 // Ours between peers: each protocol, and Connect with an interceptor on both sides, which has all calls go the general way.
 
-import { createClient, type Interceptor } from "@connectrpc/connect";
+import type { Interceptor } from "@connectrpc/connect";
 import {
   connectQuicAlpn,
+  createPeerClient,
   createPeerRouter,
   createQuicTransport,
   Endpoint,
@@ -57,7 +58,7 @@ function peers(
             : createQuicTransport({ endpoint, to: address, ...options });
           const first = !shared;
           shared = true;
-          return benchCaller(createClient(BenchService, transport), async () => {
+          return benchCaller(createPeerClient(BenchService, transport), async () => {
             await transport.close();
             shared &&= !first;
           });

@@ -2,7 +2,7 @@ import type { StreamDirection } from "../engine/engine.ts";
 import type { StreamCore, StreamPort } from "./stream-port.ts";
 
 /**
- * What the HTTP/3 core asks of a QUIC connection. Nothing but `goaway` and `drained` may call back into the core before it
+ * What the HTTP/3 core asks of a QUIC connection. Nothing but `settings`, `goaway` and `drained` may call back into the core before it
  * has returned.
  */
 export interface ConnectionPort {
@@ -18,6 +18,8 @@ export interface ConnectionPort {
   wakeAt(time: number): void;
   /** The first request was begun, or the last one is over. */
   activeChanged(active: boolean): void;
+  /** The peer's SETTINGS have arrived. */
+  settings(): void;
   /** A peer that sends GOAWAY takes no new requests. Called once. */
   goaway(): void;
   /** We sent GOAWAY, and all requests are over; what we answered has reached the peer. */

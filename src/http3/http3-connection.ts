@@ -30,8 +30,15 @@ export interface Http3ConnectionOptions {
   readonly keepAliveMs?: number;
   /** "active": keep alive only while requests are open. "always": also between them. Default "active". */
   readonly keepAlive?: "active" | "always";
+  /**
+   * Offers that both sides send requests, by an extension (docs/requests-both-ways.md); see
+   * {@link Http3Connection.sendsRequests} for what comes of it. Default false: clients alone do.
+   */
+  readonly requestsBothWays?: boolean;
   /** A request with this header section arrived. Returns its handler; `headers` is called on it right after. */
   readonly onRequest?: (stream: RequestStream, fields: FieldSection) => MessageHandler;
+  /** The peer's SETTINGS have arrived. */
+  readonly onSettings?: () => void;
   /** The peer is going away: no new requests will be processed on this connection (RFC 9114 §5.2). */
   readonly onGoaway?: () => void;
   /** The connection is over; every open request has got `failed` before. */
@@ -73,6 +80,7 @@ export class Http3Connection {
       soon: (callback) => queueMicrotask(callback),
       wakeAt: (time) => this.#wakeAt(time),
       activeChanged: (active) => this.#activeChanged(active),
+      settings: () => options.onSettings?.(),
       goaway: () => options.onGoaway?.(),
       drained: () => this.#drained(),
     });
@@ -101,9 +109,17 @@ export class Http3Connection {
   }
 
   /**
+   * Whether this side may send requests. Undefined: both sides may if the peer's SETTINGS say so, and these have not
+   * arrived.
+   */
+  get sendsRequests(): boolean | undefined {
+    return this.#core.sendsRequests;
+  }
+
+  /**
    * Sends a request. Never throws for lack of streams: above the peer's stream limit the request waits its turn, and
    * `cancel` takes it out of the queue. Failures go to `handler.failed`, never before this call has returned. Throws
-   * TypeError when the header section is not valid (RFC 9114 §4.2, §4.3), or this side is a server.
+   * TypeError when the header section is not valid (RFC 9114 §4.2, §4.3), or unless this side {@link sendsRequests}.
    */
   request(
     fields: FieldSection,
@@ -207,7 +223,7 @@ export class Http3Connection {
     if (this.#shutdown === undefined || this.#lingering) {
       return;
     }
-    if (this.#options.role === "client") {
+    if (!this.#core.takesRequests) {
       this.close(H3.NO_ERROR, "");
       return;
     }
@@ -248,5 +264,5 @@ export class Http3Connection {
   }
 }
 
-/** How long a server that has nothing more to do waits for requests that crossed its GOAWAY, at most. */
+/** How long a side that has nothing more to do waits for requests that crossed its GOAWAY, at most. */
 const maxLingerMs = 500;

@@ -17,7 +17,12 @@ import type { QpackEncoderOptions } from "./qpack/qpack-encoder.ts";
 import { QpackStreams } from "./qpack-streams.ts";
 import type { MessageHandler, RequestStream, SendHeadersOptions } from "./request-stream.ts";
 import { RequestStreamCore } from "./request-stream-core.ts";
-import { encodeSettings, initialSettings, type Settings } from "./settings.ts";
+import {
+  encodeSettings,
+  initialSettings,
+  requestsBothWaysSetting,
+  type Settings,
+} from "./settings.ts";
 import type { StreamCore, StreamPort } from "./stream-port.ts";
 
 export interface Http3CoreOptions {
@@ -26,8 +31,8 @@ export interface Http3CoreOptions {
   /** A request with this header section arrived. Returns its handler; `headers` is called on it right after. */
   readonly onRequest?: (stream: RequestStream, fields: FieldSection) => MessageHandler;
   /**
-   * Both sides may open requests, by an extension that both agreed on (RFC 9114 §6.1, §9). Otherwise only clients do.
-   * Default false.
+   * Offers that both sides send requests, by an extension (RFC 9114 §6.1, §9, docs/requests-both-ways.md). Where the other
+   * side does not offer it as well, clients alone do. Default false.
    */
   readonly requestsBothWays?: boolean;
   /** Settings of extensions that we send (RFC 9114 §9). */
@@ -55,6 +60,8 @@ export class Http3Core implements ConnectionContext {
   /** Types of the peer's critical streams that exist. */
   readonly #claimed: Set<number> = new Set();
   #peerSettings: Settings = initialSettings;
+  /** Whether both sides send requests. Undefined: we have offered it, and the peer's SETTINGS have not arrived. */
+  #bothWays: boolean | undefined;
 
   /** Requests that have a stream, ours and the peer's, until all of both halves has arrived. */
   readonly #requests: Map<number, RequestStreamCore> = new Map();
@@ -76,6 +83,7 @@ export class Http3Core implements ConnectionContext {
     this.limits = { ...defaultHttp3Limits, ...options.limits };
     this.#options = options;
     this.#port = port;
+    this.#bothWays = options.requestsBothWays === true ? undefined : false;
     this.#nextPeerRequest = options.role === "server" ? 0 : 1;
     this.guard = new PeerGuard(this.limits, port);
     const openUnidirectional = (core: StreamCore) => this.#open("unidirectional", core);
@@ -107,6 +115,7 @@ export class Http3Core implements ConnectionContext {
         qpackBlockedStreams: this.limits.qpackBlockedStreams,
         extensions: new Map([
           ...(this.#options.extensionSettings ?? []),
+          ...(this.#offersBothWays ? [[requestsBothWaysSetting, 1] as const] : []),
           // Endpoints should send one that means nothing (RFC 9114 §7.2.4.1).
           [reservedValue(0x2a), 0],
         ]),
@@ -188,13 +197,26 @@ export class Http3Core implements ConnectionContext {
     return this.#peerSettings;
   }
 
-  /** Sends a request, or queues it. Throws TypeError when the header section is not valid, or this side sends none. */
+  /** Whether this side may send requests. Undefined: that depends on the peer's SETTINGS, which have not arrived. */
+  get sendsRequests(): boolean | undefined {
+    return this.role === "client" || this.#bothWays;
+  }
+
+  /** Whether requests of the peer may be on their way. */
+  get takesRequests(): boolean {
+    return this.role === "server" || this.#bothWays !== false;
+  }
+
+  /**
+   * Sends a request, or queues it. Throws TypeError when the header section is not valid, or unless this side
+   * {@link sendsRequests}.
+   */
   request(
     fields: FieldSection,
     handler: MessageHandler,
     options?: SendHeadersOptions,
   ): RequestStream {
-    if (!this.#sendsRequests) {
+    if (this.sendsRequests !== true) {
       throw new TypeError("cannot send request: this side of the connection only answers");
     }
     const { method } = callerMistake(() => checkRequestHead(fields));
@@ -220,8 +242,10 @@ export class Http3Core implements ConnectionContext {
     if (this.#over || this.#goawaySent !== undefined) {
       return;
     }
-    // A client that gets no requests names a push id: there are none.
-    this.#goawaySent = this.#takesRequests ? this.#nextPeerRequest : 0;
+    // A client that gets no requests names a push id: there are none. What it is depends on our SETTINGS alone, which a
+    // server has read before.
+    const namesRequest = this.role === "server" || this.#offersBothWays;
+    this.#goawaySent = namesRequest ? this.#nextPeerRequest : 0;
     this.#control.send(encodeGoaway(this.#goawaySent));
     this.#checkDrained();
   }
@@ -281,22 +305,13 @@ export class Http3Core implements ConnectionContext {
     this.#checkDrained();
   }
 
-  get #sendsRequests(): boolean {
-    return this.role === "client" || this.#options.requestsBothWays === true;
-  }
-
-  get #takesRequests(): boolean {
-    return this.role === "server" || this.#options.requestsBothWays === true;
+  get #offersBothWays(): boolean {
+    return this.#options.requestsBothWays === true;
   }
 
   #acceptRequest(port: StreamPort): StreamCore {
-    if (!this.#takesRequests) {
-      this.fail(
-        connectionError(
-          H3.STREAM_CREATION_ERROR,
-          "bidirectional stream from a server (RFC 9114 §6.1)",
-        ),
-      );
+    if (!this.takesRequests) {
+      this.fail(requestFromServer());
       return ignoredStream;
     }
     if (this.#goawaySent !== undefined && port.id >= this.#goawaySent) {
@@ -308,6 +323,10 @@ export class Http3Core implements ConnectionContext {
     }
     this.#nextPeerRequest = Math.max(this.#nextPeerRequest, port.id + 4);
     const stream = RequestStreamCore.incoming(this, port);
+    if (this.role === "client" && this.#bothWays === undefined) {
+      // Streams overtake each other: the server's SETTINGS will say whether it may do this.
+      stream.pause();
+    }
     this.#requests.set(port.id, stream);
     this.#setActive(this.#active + 1);
     return stream;
@@ -356,11 +375,35 @@ export class Http3Core implements ConnectionContext {
   #settingsArrived(settings: Settings): void {
     this.#peerSettings = settings;
     this.#qpack.setPeerSettings(settings);
+    if (this.#offersBothWays) {
+      this.#peerAnswered(settings.extensions.get(requestsBothWaysSetting));
+    }
+    this.#port.settings();
+  }
+
+  /** The peer has answered our offer of requests both ways with this value of the setting. */
+  #peerAnswered(value = 0): void {
+    if (value > 1) {
+      throw connectionError(
+        H3.SETTINGS_ERROR,
+        `setting 0x${requestsBothWaysSetting.toString(16)} is ${value}, expected 0 or 1`,
+      );
+    }
+    this.#bothWays = value === 1;
+    const early = [...this.#requests.values()].filter(({ outgoing }) => !outgoing);
+    if (this.role === "client" && early.length > 0) {
+      if (!this.#bothWays) {
+        throw requestFromServer();
+      }
+      for (const stream of early) {
+        stream.resume();
+      }
+    }
   }
 
   #goawayArrived(id: bigint): void {
     const firstRequest = this.role === "client" ? 0n : 1n;
-    if (this.#sendsRequests && id % 4n !== firstRequest) {
+    if (this.sendsRequests === true && id % 4n !== firstRequest) {
       throw connectionError(
         H3.ID_ERROR,
         `GOAWAY with id ${id}, which is no request stream of ours (RFC 9114 §7.2.6)`,
@@ -370,7 +413,7 @@ export class Http3Core implements ConnectionContext {
       this.#goawayReceived = true;
       this.#port.goaway();
     }
-    if (!this.#sendsRequests) {
+    if (this.sendsRequests !== true) {
       return;
     }
     for (const stream of [...this.#requests.values()]) {
@@ -396,6 +439,13 @@ export class Http3Core implements ConnectionContext {
       this.#port.drained();
     }
   }
+}
+
+function requestFromServer(): H3Error {
+  return connectionError(
+    H3.STREAM_CREATION_ERROR,
+    "bidirectional stream from a server (RFC 9114 §6.1)",
+  );
 }
 
 /** A stream on which nothing that happens matters. */

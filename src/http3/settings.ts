@@ -12,6 +12,16 @@ export const SettingId = {
   QPACK_BLOCKED_STREAMS: 0x07,
 } as const;
 
+/**
+ * Our extension of HTTP/3: with the value 1, this side sends requests on streams that it opens and takes them on streams
+ * that the other side opens, in both roles. It counts when both sides have sent it (docs/requests-both-ways.md).
+ *
+ * The registry has no range for private use. This is one of the identifiers that are to be chosen at random where nobody
+ * is asked (RFC 9000 §22.1.2): the first 30 bits of what SHA-256 makes of "connect-quic/1 requests both ways". Those of
+ * the form 0x1f * N + 0x21 are left out: they have to mean nothing, and anybody may send them (RFC 9114 §7.2.4.1).
+ */
+export const requestsBothWaysSetting = 0x64eda65;
+
 /** What one side told the other. Identifiers and values above 2^53-1 are Infinity, and such identifiers are dropped. */
 export interface Settings {
   /** Infinity: no limit. */

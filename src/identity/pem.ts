@@ -7,6 +7,7 @@
 
 import { IdentityError } from "./identity-error.ts";
 import { keyLength } from "./key-text.ts";
+import { decodeOpensshKey, opensshLabel } from "./openssh-key.ts";
 
 /** What stands before the seed in version 0. */
 export const pkcs8Prefix: Uint8Array = Uint8Array.of(
@@ -23,12 +24,15 @@ export function encodePem(seed: Uint8Array): string {
   return `-----BEGIN ${label}-----\n${base64}\n-----END ${label}-----\n`;
 }
 
-/** The seed of the first block in the text. Throws {@link IdentityError} `invalid-key`. */
+/** The seed of the first block in the text, of PKCS#8 or of OpenSSH. Throws {@link IdentityError} `invalid-key`. */
 export function decodePem(text: string): Uint8Array {
   const [, found, base64 = ""] =
     /-----BEGIN ([A-Z0-9 ]{1,64})-----([^-]*)-----END \1-----/.exec(text) ?? [];
   if (found === undefined) {
     throw invalid("no complete block from -----BEGIN to -----END");
+  }
+  if (found === opensshLabel) {
+    return decodeOpensshKey(decodeBase64(base64));
   }
   if (found !== label) {
     throw invalid(`a block "${found}", expected "${label}" (PKCS#8, not encrypted)`);

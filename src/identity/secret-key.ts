@@ -74,13 +74,14 @@ export class SecretKey {
     }
   }
 
-  /** Reads a PKCS#8 key that is not encrypted. Throws {@link IdentityError} `invalid-key`. */
+  /** Reads a key of PKCS#8 or of OpenSSH that is not encrypted. Throws {@link IdentityError} `invalid-key`. */
   static fromPem(text: string): SecretKey {
     return new SecretKey(decodePem(text));
   }
 
   /**
-   * Reads a key file in any of the formats that `save` writes, or base32, with or without a line end.
+   * Reads a key file in any of the formats that `save` writes, in base32, with or without a line end, or as OpenSSH has it:
+   * what programs with iroh write.
    *
    * Who can read the file can be the peer: where its mode lets other users, a warning is emitted, or with `strict` an error
    * thrown (not on Windows). Throws {@link IdentityError} `key-file` and `invalid-key`.

@@ -1,5 +1,5 @@
 import type { Platform } from "../base/platform.ts";
-import { Http3Connection } from "../http3/http3-connection.ts";
+import { Http3Connection, type Http3ConnectionOptions } from "../http3/http3-connection.ts";
 import type { Caller } from "./caller.ts";
 import type { Cors } from "./cors.ts";
 import { ServedConnection } from "./served-connection.ts";
@@ -13,6 +13,9 @@ export interface CallServerOptions {
   readonly platform: Platform;
   readonly report: (error: unknown) => void;
 }
+
+/** What can be said of a connection that is served. */
+export type ServeOptions = Omit<Http3ConnectionOptions, "limits" | "onRequest" | "platform">;
 
 /** Serves calls on connections of callers of one kind, until it shuts down. */
 export class CallServer {
@@ -29,18 +32,22 @@ export class CallServer {
   serve(
     connection: ConstructorParameters<typeof Http3Connection>[0],
     caller: Caller,
+    options: ServeOptions = { role: "server" },
   ): Http3Connection {
     const served = new ServedConnection({ ...this.#options, caller });
     const cors = this.#cors;
     const session = new Http3Connection(connection, {
-      role: "server",
+      ...options,
       platform: this.#options.platform,
       onRequest: (stream, fields) =>
         cors === undefined
           ? served.onRequest(stream, fields)
           : (cors.answerPreflight(stream, fields) ??
             served.onRequest(cors.wrap(stream, fields), fields)),
-      onClosed: () => this.#sessions.delete(session),
+      onClosed: (cause) => {
+        this.#sessions.delete(session);
+        options.onClosed?.(cause);
+      },
     });
     this.#sessions.add(session);
     return session;

@@ -3,10 +3,12 @@ import {
   type ContextValues,
   createContextKey,
   createContextValues,
+  type Transport,
 } from "@connectrpc/connect";
 import { formatSocketAddress, type SocketAddress } from "../base/socket-address.ts";
 import type { Connection } from "../endpoint/connection.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
+import type { LiveTransportOptions } from "./quic-transport-options.ts";
 
 /** A caller that is a peer. */
 export interface Peer {
@@ -15,6 +17,13 @@ export interface Peer {
   readonly id: EndpointId;
   /** The connection that the call came on: its paths, statistics and end. */
   readonly connection: Connection;
+  /**
+   * A Connect transport back to the peer, over the connection that the call came on, as long as that lives, and then over
+   * others of the peer. It dials nothing and has nothing to be closed. Calls fail with Unavailable when the connection is
+   * lost, and when there is none, unless `waitForReady` is set; with Unimplemented when the peer has dialed without
+   * `serve`. Throws TypeError or RangeError for options that cannot be.
+   */
+  transport(options?: LiveTransportOptions): Transport;
 }
 
 /** A caller without a peer's key, as browsers are: it came through {@link PeerRouter.listen} or a bridge. */
@@ -55,6 +64,9 @@ export const peerKey: ContextKey<Peer> = createContextKey<Peer>(
       throw noPeer();
     },
     get connection(): never {
+      throw noPeer();
+    },
+    transport(): never {
       throw noPeer();
     },
   },

@@ -2,7 +2,7 @@ import type { Transport } from "@connectrpc/connect";
 import { deferred } from "../base/deferred.ts";
 import { onAbort } from "../base/on-abort.ts";
 import { EndpointError } from "../endpoint/endpoint-error.ts";
-import type { Channel, ChannelState } from "./channel.ts";
+import type { CallChannel, ChannelState } from "./channel.ts";
 import { longestTimerMs } from "./check-options.ts";
 import { ClientCall, type ClientCallContext } from "./client-call.ts";
 import { callError } from "./connect-errors.ts";
@@ -30,7 +30,7 @@ export interface CallTransport extends Transport, AsyncDisposable {
 }
 
 export interface ChannelTransportOptions {
-  readonly channel: Channel;
+  readonly channel: CallChannel;
   readonly context: Omit<ClientCallContext, "channel">;
   readonly protocol: Protocol;
   readonly calls: ProtocolTransportOptions;
@@ -42,7 +42,7 @@ export interface ChannelTransportOptions {
 export class ChannelTransport implements CallTransport {
   readonly unary: Transport["unary"];
   readonly stream: Transport["stream"];
-  readonly #channel: Channel;
+  readonly #channel: CallChannel;
   readonly #context: ClientCallContext;
   readonly #release: ChannelTransportOptions["release"];
   readonly #calls = new Set<ClientCall>();

@@ -349,6 +349,98 @@ test("disconnecting closes the connection, and a later call dials again", async 
   assert.equal(harness.attempts.length, 2);
 });
 
+test("a channel that is kept open dials without calls, and again after each loss and failure", async () => {
+  const harness = new Harness();
+  harness.channel.keepOpen(7_000);
+  assert.equal(harness.attempt.timeoutMs, 7_000);
+  await harness.refuse();
+  assert.equal(harness.channel.state, "waiting");
+  harness.channel.forget(harness.want());
+  harness.platform.advance(100);
+  assert.equal(harness.attempts.length, 2, "a call that is given up changes nothing");
+  const session = await harness.open();
+  harness.channel.answered(session);
+  session.lose();
+  harness.platform.advance(1_000);
+  assert.equal(harness.attempts.length, 3);
+  const next = await harness.open();
+  assert.equal(harness.channel.session, next);
+  next.goAway();
+  harness.platform.advance(1_100);
+  assert.equal(harness.attempts.length, 4);
+});
+
+test("channels that were kept open do not all dial in the moment in which a peer loses them", async () => {
+  const dialed = new Set<number>();
+  for (let number = 0; number < 20; number += 1) {
+    const harness = new Harness();
+    harness.platform.randomByte = number * 12;
+    harness.channel.keepOpen(7_000);
+    const session = await harness.open();
+    harness.channel.answered(session);
+    session.lose();
+    for (let passedMs = 0; harness.attempts.length === 1; passedMs += 10) {
+      harness.platform.advance(10);
+      dialed.add(passedMs);
+    }
+    assert.equal(harness.attempts.length, 2);
+  }
+  assert.ok(dialed.size > 10, `${dialed.size}`);
+});
+
+test("a call dials at once where a channel that is kept open would wait", async () => {
+  const harness = new Harness();
+  harness.channel.keepOpen(7_000);
+  const session = await harness.open();
+  harness.channel.answered(session);
+  session.lose();
+  harness.want();
+  assert.equal(harness.attempts.length, 2);
+  await harness.open();
+  assert.equal(harness.platform.timers, 0);
+});
+
+test("a channel that is let go dials no more, and keeps what it has", async () => {
+  const harness = new Harness();
+  harness.channel.keepOpen(7_000);
+  await harness.refuse();
+  harness.channel.letGo();
+  assert.equal(harness.channel.state, "idle");
+  assert.equal(harness.platform.timers, 0);
+  harness.channel.keepOpen(7_000);
+  harness.platform.advance(100);
+  const session = await harness.open();
+  harness.channel.letGo();
+  assert.deepEqual(harness.want().got, [session]);
+  session.lose();
+  assert.equal(harness.attempts.length, 2);
+});
+
+test("a channel that is kept open dials no more when its endpoint is closed", async () => {
+  const harness = new Harness();
+  harness.channel.keepOpen(7_000);
+  harness.attempt.reject(new EndpointError("endpoint-closed", "the endpoint is closed"));
+  await settled();
+  assert.equal(harness.channel.state, "idle");
+  assert.equal(harness.platform.timers, 0);
+});
+
+test("a channel that is renewed drains its connection, and dials for the next call", async () => {
+  const harness = new Harness();
+  harness.channel.renew();
+  assert.equal(harness.attempts.length, 0);
+  harness.want();
+  const old = await harness.open();
+  harness.channel.answered(old);
+  harness.channel.renew();
+  await settled();
+  assert.equal(old.state, "closed");
+  assert.equal(harness.attempts.length, 1);
+  const waiter = harness.want();
+  const session = await harness.open();
+  assert.deepEqual(waiter.got, [session]);
+});
+
 test("F27: thousands of dials and losses leave no timer and no listener", async () => {
   const harness = new Harness();
   for (let i = 0; i < 2_000; i++) {

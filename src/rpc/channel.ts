@@ -26,11 +26,24 @@ export interface ChannelOptions {
 /** "waiting": a dial failed a moment ago, the next one comes after a pause. */
 export type ChannelState = RedialState["type"];
 
+/** What calls, and transports, need of the way to a peer. */
+export type CallChannel = Pick<
+  Channel,
+  "acquire" | "answered" | "forget" | "peer" | "session" | "state"
+>;
+
 /**
  * A call whose time is up waits this much longer for a dial whose time is up as well: the dial's error tells what was tried
  * and what came of it. Milliseconds.
  */
 const lastWordMs = 20;
+
+/**
+ * A connection that was kept open is dialed again within this time of its loss, unless a call wants it sooner. A hub that
+ * ends loses all of its devices in the same moment, and so many first packets at once would be too many for its socket, now
+ * and whenever they are repeated. Milliseconds.
+ */
+const returnWithinMs = 1_000;
 
 interface Waiting {
   timer: Timer;
@@ -52,9 +65,12 @@ export class Channel {
   /** Sessions that take no new calls and are still busy with old ones. */
   readonly #draining = new Set<HttpSession>();
   #session: HttpSession | undefined;
+  /** There is to be a connection without calls, too; a dial for that may take this long. */
+  #keptOpenMs: number | undefined;
   #dialing: AbortController | undefined;
   #dialEndsAt = 0;
   #backoffTimer: Timer | undefined;
+  #returnTimer: Timer | undefined;
   #lastError: unknown;
 
   constructor(options: ChannelOptions) {
@@ -94,10 +110,30 @@ export class Channel {
     if (waiting !== undefined) {
       this.#platform.clearTimer(waiting.timer);
       this.#waiters.delete(waiter);
-      if (this.#waiters.size === 0) {
-        this.#clearBackoff();
-        this.#plan.unwanted();
-      }
+      this.#checkWanted();
+    }
+  }
+
+  /**
+   * Connects now, and again whenever the connection is lost, until {@link letGo} or the end of the endpoint. A dial may
+   * take `dialTimeoutMs`.
+   */
+  keepOpen(dialTimeoutMs: number): void {
+    this.#keptOpenMs = Math.max(dialTimeoutMs, this.#keptOpenMs ?? 0);
+    this.#dialIfWanted();
+  }
+
+  /** Without calls, no connection is wanted any more; one that there is stays. */
+  letGo(): void {
+    this.#keptOpenMs = undefined;
+    this.#clearReturn();
+    this.#checkWanted();
+  }
+
+  /** New calls go to a new connection; those that run stay where they are. */
+  renew(): void {
+    if (this.#session !== undefined) {
+      this.#drain(this.#session);
     }
   }
 
@@ -168,9 +204,7 @@ export class Channel {
     const events: SessionEvents = {
       goingAway: () => {
         if (session !== undefined && session === this.#session) {
-          this.#retire(session);
-          // What is still running there may go on for as long as it takes.
-          void session.shutdown({ timeoutMs: longestTimerMs });
+          this.#drain(session);
         }
       },
       closed: (error) => {
@@ -180,7 +214,7 @@ export class Channel {
         }
       },
     };
-    let timeoutMs = 0;
+    let timeoutMs = this.#keptOpenMs ?? 0;
     for (const waiting of this.#waiters.values()) {
       waiting.dialed = true;
       timeoutMs = Math.max(timeoutMs, waiting.timeoutMs);
@@ -201,6 +235,7 @@ export class Channel {
 
   #connected(session: HttpSession, lost: EndpointError | undefined): void {
     this.#plan.connected();
+    this.#clearReturn();
     this.#session = session;
     if (session.state === "open") {
       this.#lastError = undefined;
@@ -231,7 +266,16 @@ export class Channel {
     }
     // Who came while the dial was under way has not had an attempt of its own: it may be more patient, or luckier.
     this.#failWaiters(error, (waiting) => waiting.dialed);
-    this.#dialForWaiters();
+    if (isFinal(error) && !aborted) {
+      this.#keptOpenMs = undefined;
+    }
+    this.#dialIfWanted();
+  }
+
+  /** New calls go elsewhere, and what is still running there may go on for as long as it takes. */
+  #drain(session: HttpSession): void {
+    this.#retire(session);
+    void session.shutdown({ timeoutMs: longestTimerMs });
   }
 
   /** New calls go elsewhere. */
@@ -251,13 +295,30 @@ export class Channel {
 
   #lost(): void {
     this.#plan.lost(this.#platform.now(), this.#random());
-    // Somebody may have come between the end of the session and the news of it.
-    this.#dialForWaiters();
+    if (this.#waiters.size > 0) {
+      // Somebody has come between the end of the session and the news of it.
+      this.#dialIfWanted();
+    } else if (this.#keptOpenMs !== undefined) {
+      this.#clearReturn();
+      const delayMs = this.#random() * returnWithinMs;
+      this.#returnTimer = this.#platform.setTimer(delayMs, () => this.#dialIfWanted());
+    }
   }
 
-  #dialForWaiters(): void {
-    if (this.#waiters.size > 0) {
+  get #wanted(): boolean {
+    return this.#waiters.size > 0 || this.#keptOpenMs !== undefined;
+  }
+
+  #dialIfWanted(): void {
+    if (this.#wanted) {
       this.#take(this.#plan.wanted(this.#platform.now()));
+    }
+  }
+
+  #checkWanted(): void {
+    if (!this.#wanted) {
+      this.#clearBackoff();
+      this.#plan.unwanted();
     }
   }
 
@@ -273,6 +334,13 @@ export class Channel {
       this.forget(waiter);
       return waiter;
     });
+  }
+
+  #clearReturn(): void {
+    if (this.#returnTimer !== undefined) {
+      this.#platform.clearTimer(this.#returnTimer);
+      this.#returnTimer = undefined;
+    }
   }
 
   #clearBackoff(): void {
@@ -295,4 +363,12 @@ export class Channel {
     this.#platform.randomFill(new Uint8Array(bytes.buffer));
     return (bytes[0] ?? 0) / 2 ** 32;
   }
+}
+
+/** Whether no dial can succeed any more. */
+function isFinal(error: unknown): boolean {
+  return (
+    error instanceof EndpointError &&
+    (error.code === "endpoint-closed" || error.code === "engine-failed")
+  );
 }

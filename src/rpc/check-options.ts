@@ -36,6 +36,13 @@ export function isFunction(name: string, value: unknown): void {
   }
 }
 
+/** Throws TypeError. Undefined passes. */
+export function isBoolean(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== "boolean") {
+    throw new TypeError(`option ${name}: expected true or false, found ${show(value)}`);
+  }
+}
+
 /** What a timer can count: 24 days. Milliseconds. */
 export const longestTimerMs: number = 2 ** 31 - 1;
 

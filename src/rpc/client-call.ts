@@ -68,6 +68,8 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   #sender: BodySender | undefined;
   /** The peer refused the request while its body was sent. */
   #refused = false;
+  /** Why nothing of the response is wanted any more. */
+  #unwanted: ConnectError | undefined;
 
   /** @param onOver called when the call is over */
   constructor(
@@ -104,7 +106,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     this.#stopListening = onAbort(signal, () => this.#aborted());
     if (timeoutMs !== undefined) {
       this.#deadlineTimer = platform.setTimer(timeoutMs, () => {
-        this.cancel(new ConnectError("the operation timed out", Code.DeadlineExceeded));
+        this.cancel(deadlinePassed());
       });
     }
     this.#connect();
@@ -113,6 +115,29 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   /** Ends the call from this side. */
   cancel(error: unknown, options: { readonly drop: boolean } = { drop: true }): void {
     this.#giveUp(error, options);
+  }
+
+  /**
+   * Throws when nothing of the response is wanted any more, also of one that is complete: for who has some of it left. That
+   * is so when the signal has fired, the deadline has passed, or the call was cancelled.
+   */
+  throwIfUnwanted(): void {
+    const { signal, timeoutMs } = this.#request;
+    if (this.#unwanted === undefined) {
+      if (signal?.aborted === true) {
+        this.#unwanted = callError(abortError(signal), this.#context.channel.peer);
+      } else if (timeoutMs !== undefined && this.#passedMs() >= timeoutMs) {
+        this.#unwanted = deadlinePassed();
+      }
+    }
+    if (this.#unwanted !== undefined) {
+      throw this.#unwanted;
+    }
+  }
+
+  /** As {@link cancel}, after what has arrived: with the last message there is usually the end of the stream. */
+  cancelSoon(error: unknown): void {
+    this.#context.platform.soon(() => this.cancel(error));
   }
 
   /** What to throw where the response is none; `what` names the part. */
@@ -144,8 +169,8 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     }
     let stream: RequestStream;
     try {
-      const waitedMs = Math.floor(this.#context.platform.now() - this.#startedMs);
-      stream = session.request(this.#request.fields(Math.max(0, waitedMs)), this, {
+      const waitedMs = Math.max(0, Math.floor(this.#passedMs()));
+      stream = session.request(this.#request.fields(waitedMs), this, {
         end: this.#requestBody === undefined,
         ...(this.#content === undefined ? {} : { content: this.#content }),
       });
@@ -276,8 +301,12 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   }
 
   #aborted(): void {
-    const reason: unknown = this.#request.signal?.reason;
-    this.cancel(ConnectError.from(reason, Code.Canceled));
+    this.cancel(abortError(this.#request.signal));
+  }
+
+  /** Since the call was made. Milliseconds. */
+  #passedMs(): number {
+    return this.#context.platform.now() - this.#startedMs;
   }
 
   /** Once, and only what the peer has provably not begun with. */
@@ -293,6 +322,9 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   #giveUp(reason: unknown, { drop }: { readonly drop: boolean } = { drop: false }): void {
     if (this.#state !== "over") {
       const error = callError(reason, this.#context.channel.peer);
+      if (drop) {
+        this.#unwanted = error;
+      }
       this.#over(error);
       this.#response.failed(error, { drop });
     }
@@ -318,6 +350,14 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     this.#release();
     this.#onOver();
   }
+}
+
+function abortError(signal: AbortSignal | undefined): ConnectError {
+  return ConnectError.from(signal?.reason, Code.Canceled);
+}
+
+function deadlinePassed(): ConnectError {
+  return new ConnectError("the operation timed out", Code.DeadlineExceeded);
 }
 
 /** Before a refused request is sent again on the same connection. */

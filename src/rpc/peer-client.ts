@@ -1,12 +1,21 @@
-import type { DescService } from "@bufbuild/protobuf";
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodStreaming,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
 import {
   type CallOptions,
   type Client,
   Code,
   ConnectError,
   createClient,
+  type StreamResponse,
   type Transport,
 } from "@connectrpc/connect";
+import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import { type FollowingSignal, followSignal } from "./follow-signal.ts";
 
 /**
@@ -23,29 +32,41 @@ export function createPeerClient<T extends DescService>(
   transport: Transport,
 ): Client<T> {
   const client = createClient(service, transport);
-  const calls = client as Record<string, StreamingCall>;
-  for (const { methodKind, localName } of service.methods) {
-    const call = calls[localName];
-    if ((methodKind === "server_streaming" || methodKind === "bidi_streaming") && call) {
-      calls[localName] = (input, options) => new Responses(call, input, options);
+  const calls = client as Record<string, unknown>;
+  for (const method of service.methods) {
+    if (method.methodKind === "server_streaming") {
+      calls[method.localName] = (input: MessageInit, options?: CallOptions) =>
+        new Responses(transport, method, createAsyncIterable([input]), options);
+    } else if (method.methodKind === "bidi_streaming") {
+      calls[method.localName] = (input: AsyncIterable<MessageInit>, options?: CallOptions) =>
+        new Responses(transport, method, input, options);
     }
   }
   return client;
 }
 
-type StreamingCall = (input: unknown, options?: CallOptions) => AsyncIterable<unknown>;
+type MessageInit = MessageInitShape<DescMessage>;
+type Message = MessageShape<DescMessage>;
 
 /** The responses of one call. Whoever leaves them fires the signal that the call was made with. */
-class Responses implements AsyncIterableIterator<unknown> {
-  readonly #messages: AsyncIterator<unknown>;
+class Responses implements AsyncIterableIterator<Message> {
+  readonly #response: Promise<StreamResponse>;
+  readonly #options: CallOptions;
   readonly #leave = new AbortController();
   /** The caller's own signal. */
   readonly #caller: FollowingSignal | undefined;
+  #messages: AsyncIterator<Message> | undefined;
   #over = false;
 
-  constructor(call: StreamingCall, input: unknown, options: CallOptions | undefined) {
+  constructor(
+    transport: Transport,
+    method: DescMethod,
+    input: AsyncIterable<MessageInit>,
+    options: CallOptions = {},
+  ) {
+    const { headers, timeoutMs, contextValues } = options;
     const { signal } = this.#leave;
-    if (options?.signal !== undefined) {
+    if (options.signal !== undefined) {
       const caller = followSignal(options.signal);
       const follow = (): void => this.#leave.abort(caller.signal.reason);
       if (caller.signal.aborted) {
@@ -55,17 +76,23 @@ class Responses implements AsyncIterableIterator<unknown> {
       }
       this.#caller = caller;
     }
-    this.#messages = call(input, { ...options, signal })[Symbol.asyncIterator]();
+    this.#options = options;
+    const streaming = method as DescMethodStreaming;
+    this.#response = transport.stream(streaming, signal, timeoutMs, headers, input, contextValues);
+    // Whoever reads is told; there may be nobody.
+    this.#response.catch(() => {});
   }
 
-  async next(): Promise<IteratorResult<unknown>> {
+  async next(): Promise<IteratorResult<Message>> {
     if (this.#over) {
-      return { done: true, value: undefined };
+      return finished;
     }
     try {
-      const result = await this.#messages.next();
-      if (result.done === true) {
+      const messages = this.#messages ?? (await this.#open());
+      const result = await messages.next();
+      if (result.done === true && !this.#over) {
         this.#end();
+        this.#options.onTrailer?.((await this.#response).trailer);
       }
       return result;
     } catch (error) {
@@ -74,17 +101,15 @@ class Responses implements AsyncIterableIterator<unknown> {
     }
   }
 
-  return(value?: unknown): Promise<IteratorResult<unknown>> {
+  return(value?: unknown): Promise<IteratorResult<Message>> {
     if (!this.#over) {
       this.#end();
       this.#leave.abort(new ConnectError("the responses were left unread", Code.Canceled));
-      // The call fails with this, and nobody else may be there to see it.
-      void this.#messages.next().catch(() => {});
     }
     return Promise.resolve({ done: true, value });
   }
 
-  async throw(error: unknown): Promise<IteratorResult<unknown>> {
+  async throw(error: unknown): Promise<IteratorResult<Message>> {
     await this.return();
     throw error;
   }
@@ -93,8 +118,19 @@ class Responses implements AsyncIterableIterator<unknown> {
     return this;
   }
 
+  async #open(): Promise<AsyncIterator<Message>> {
+    const { header, message } = await this.#response;
+    if (this.#messages === undefined) {
+      this.#messages = message[Symbol.asyncIterator]();
+      this.#options.onHeader?.(header);
+    }
+    return this.#messages;
+  }
+
   #end(): void {
     this.#over = true;
     this.#caller?.release();
   }
 }
+
+const finished: IteratorReturnResult<undefined> = { done: true, value: undefined };

@@ -9,28 +9,45 @@ import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { deferred } from "../base/deferred.ts";
 import type { Connection } from "../endpoint/connection.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
+import type { ProtocolHandler } from "../endpoint/protocol-handler.ts";
 import { Router } from "../endpoint/router.ts";
-import { connectQuicAlpn } from "./alpn.ts";
-import { CallServer, type CallServerOptions } from "./call-server.ts";
+import { Http2Server } from "../http2/http2-server.ts";
+import type { Target } from "../identity/target.ts";
+import { connectQuicAlpn, tonicIrohAlpn } from "./alpn.ts";
+import type { CallServerOptions } from "./call-server.ts";
+import type { Peer } from "./caller.ts";
 import {
   inRange,
+  isBoolean,
   isFunction,
   isList,
   largestMessageBytes,
   longestTimerMs,
 } from "./check-options.ts";
 import { defaultCompressions } from "./compressions.ts";
+import { createLiveTransport } from "./connected-peer.ts";
 import { limitDuration } from "./limit-duration.ts";
+import type { LivePeers } from "./live-peers.ts";
 import { defaultReadMaxBytes } from "./message-limits.ts";
 import { type BridgeOptions, createNodeBridge, type NodeRequestHandler } from "./node-bridge.ts";
+import { PeerServer, registerPeerServer } from "./peer-server.ts";
+import { PeerTransport, parsePeerAddr, type QuicTransport } from "./peer-transport.ts";
 import { type ListenOptions, listenPublicly, type PublicListener } from "./public-listener.ts";
+import { resolveTransportOptions, type TransportToOptions } from "./quic-transport-options.ts";
+import { ServedConnection } from "./served-connection.ts";
 import { type AuthorizeCall, type PeerServiceOptions, ServiceRoutes } from "./service-routes.ts";
+import { checkWires, type Wire } from "./wire.ts";
 
 /**
  * Options of all services of a router: those of Connect's routers, and what a peer needs. `acceptCompression` is by
  * default gzip, brotli, and zstd where Node.js has it; `readMaxBytes` 16 MiB.
  */
 export interface PeerRouterOptions extends ConnectRouterOptions {
+  /**
+   * What peers can call on. With "tonic-iroh", programs with the Rust crate tonic-iroh-transport can call, each service by a
+   * protocol of its own, which the endpoint serves from when the service is added. Default `["connect-quic"]`.
+   */
+  readonly wires?: readonly Wire[];
   /** Asked for each call. Default: everybody may call. Whole connections are refused with the endpoint's `authorize`. */
   readonly authorize?: AuthorizeCall;
   /**
@@ -85,11 +102,22 @@ export interface PeerRouter extends ConnectRouter, AsyncDisposable {
    * TypeError or RangeError for options that cannot be.
    */
   bridge(options?: BridgeOptions): NodeRequestHandler;
+  /** The peers that can be called without dialing them. */
+  readonly peers: LivePeers;
+  /**
+   * A Connect transport to a peer, over a connection that there is, whoever dialed it; it dials when there is none, and
+   * serves the peer there. Close it as those of `createQuicTransport`; connections that the peer dialed stay open.
+   *
+   * Throws a ConnectError InvalidArgument when `to` is malformed, and TypeError or RangeError for other options, or when
+   * the router is closed.
+   */
+  transportTo(to: Target, options?: TransportToOptions): QuicTransport;
   /** Resolves when the router is closed, by {@link close} or with its endpoint. */
   readonly closed: Promise<void>;
   /**
    * Takes no more calls, lets those that run come to their end, at most `graceMs` (default 5000), and closes the
-   * connections and listeners. The endpoint stays open. Idempotent.
+   * connections and listeners. Connections on which it serves a peer that was dialed end as well; a call to that peer
+   * dials again. The endpoint stays open. Idempotent.
    */
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
@@ -117,14 +145,18 @@ class ServingRouter implements PeerRouter {
   readonly #routes: ServiceRoutes;
   readonly #router: Router;
   readonly #calls: CallServerOptions;
+  readonly #peerServer: PeerServer;
   readonly #listeners = new Set<PublicListener>();
+  /** Serves tonic-iroh, if that is one of the wires. */
+  readonly #tonic: ProtocolHandler | undefined;
+  readonly #tonicServices = new Set<string>();
   #closing: Promise<void> | undefined;
   #graceMs = 0;
 
   constructor(endpoint: Endpoint, options: PeerRouterOptions) {
     checkOptions(options);
     const { authorize, maxConcurrentCalls = 1_000, handlerTimeoutMs = 0, ...others } = options;
-    const { receiveBudgetBytes, ...connect } = others;
+    const { receiveBudgetBytes, wires = ["connect-quic"], ...connect } = others;
     this.endpoint = endpoint;
     this.closed = this.#closed.promise;
     this.#routes = new ServiceRoutes({
@@ -145,16 +177,32 @@ class ServingRouter implements PeerRouter {
       platform: endpoint.platform,
       report: (error) => endpoint.report(error),
     };
-    const server = new CallServer(this.#calls);
-    this.#router = new Router(endpoint).accept(connectQuicAlpn, {
-      accept: (connection) => acceptPeer(server, connection),
-      shutdown: () => server.shutdown({ timeoutMs: this.#graceMs }),
-    });
+    const server = new PeerServer(endpoint, this.#calls);
+    this.#peerServer = server;
+    registerPeerServer(this, server);
+    this.#router = new Router(endpoint);
+    if (wires.includes("connect-quic")) {
+      this.#router.accept(connectQuicAlpn, {
+        accept: (connection) => void server.serve(connection, { role: "server" }),
+      });
+    }
+    if (wires.includes("tonic-iroh")) {
+      const { platform, report } = this.#calls;
+      const http2 = new Http2Server({ platform, report });
+      this.#tonic = {
+        accept: (connection) => this.#acceptTonic(http2, connection),
+        shutdown: () => http2.shutdown({ timeoutMs: this.#graceMs }),
+      };
+    }
     void endpoint.closed.then(() => this.close({ graceMs: 0 }));
   }
 
   get handlers(): UniversalHandler[] {
     return this.#routes.handlers;
+  }
+
+  get peers(): LivePeers {
+    return this.#peerServer.peers;
   }
 
   service<T extends DescService>(
@@ -163,6 +211,7 @@ class ServingRouter implements PeerRouter {
     options?: PeerServiceOptions,
   ): this {
     this.#routes.addService(service, implementation, options);
+    this.#announce(service);
     return this;
   }
 
@@ -172,6 +221,7 @@ class ServingRouter implements PeerRouter {
     options?: PeerServiceOptions,
   ): this {
     this.#routes.addMethod(method, implementation, options);
+    this.#announce(method.parent);
     return this;
   }
 
@@ -191,6 +241,23 @@ class ServingRouter implements PeerRouter {
     return createNodeBridge(this.#calls, options);
   }
 
+  transportTo(to: Target, options: TransportToOptions = {}): QuicTransport {
+    const { endpoint } = this;
+    isBoolean("waitForReady", options.waitForReady);
+    const calls = resolveTransportOptions(options);
+    const addr = parsePeerAddr(to);
+    if (this.#closing !== undefined) {
+      throw new TypeError("cannot call peers: the router is closed");
+    }
+    return new PeerTransport({
+      endpoint,
+      addr,
+      calls,
+      server: this.#peerServer,
+      live: { waitForReady: options.waitForReady ?? false },
+    });
+  }
+
   close(options: { readonly graceMs?: number } = {}): Promise<void> {
     this.#closing ??= this.#close(Math.min(options.graceMs ?? 5_000, longestTimerMs));
     return this.#closing;
@@ -202,11 +269,41 @@ class ServingRouter implements PeerRouter {
 
   async #close(graceMs: number): Promise<void> {
     this.#graceMs = graceMs;
+    const release = this.endpoint.hold();
     await Promise.all([
       this.#router.close({ timeoutMs: graceMs }),
+      this.#peerServer.shutdown({ timeoutMs: graceMs }),
       ...[...this.#listeners].map((listener) => listener.close({ graceMs })),
     ]);
+    release();
     this.#closed.resolve();
+  }
+
+  #announce({ typeName }: DescService): void {
+    if (this.#tonic !== undefined && !this.#tonicServices.has(typeName)) {
+      this.#router.accept(tonicIrohAlpn(typeName), this.#tonic);
+      this.#tonicServices.add(typeName);
+    }
+  }
+
+  #acceptTonic(server: Http2Server, connection: Connection): void {
+    const { connection: engineConnection, start } = connection.handOver((grace) =>
+      session.shutdown(grace),
+    );
+    const { endpoint } = this;
+    const { peers } = this.#peerServer;
+    const id = connection.remoteId;
+    const caller: Peer = {
+      type: "peer",
+      id,
+      connection,
+      transport: (options) => createLiveTransport({ endpoint, id, peers }, options),
+    };
+    const served = new ServedConnection({ ...this.#calls, caller });
+    const session = server.serve(engineConnection, (stream, fields) =>
+      served.onRequest(stream, fields),
+    );
+    start();
   }
 
   #throwIfClosed(): void {
@@ -216,19 +313,8 @@ class ServingRouter implements PeerRouter {
   }
 }
 
-function acceptPeer(server: CallServer, connection: Connection): void {
-  const { connection: engineConnection, start } = connection.handOver((grace) =>
-    session.shutdown(grace),
-  );
-  const session = server.serve(engineConnection, {
-    type: "peer",
-    id: connection.remoteId,
-    connection,
-  });
-  start();
-}
-
 function checkOptions(options: PeerRouterOptions): void {
+  checkWires("wires", options.wires ?? ["connect-quic"]);
   isFunction("authorize", options.authorize);
   inRange("maxConcurrentCalls", options.maxConcurrentCalls, 1, Number.MAX_SAFE_INTEGER);
   inRange("receiveBudgetBytes", options.receiveBudgetBytes, 1, Number.MAX_SAFE_INTEGER);

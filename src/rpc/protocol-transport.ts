@@ -1,77 +1,70 @@
-import type { Transport, UnaryResponse } from "@connectrpc/connect";
+import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import type { CommonTransportOptions } from "@connectrpc/connect/protocol";
 import { createTransport as createConnect } from "@connectrpc/connect/protocol-connect";
 import { createTransport as createGrpc } from "@connectrpc/connect/protocol-grpc";
 import { createTransport as createGrpcWeb } from "@connectrpc/connect/protocol-grpc-web";
 import { deliverUntilAbort } from "./deliver-until-abort.ts";
-import { followSignal } from "./follow-signal.ts";
+import { followSignals } from "./follow-signals.ts";
+import { GrpcCaller } from "./grpc-call.ts";
+import { StreamCaller } from "./stream-call.ts";
 import { UnaryCaller } from "./unary-call.ts";
 import { type BeginCall, universalCall } from "./universal-call.ts";
-import { wrapIterable } from "./wrap-iterable.ts";
 
 /** How calls look on the wire. */
 export type Protocol = "connect" | "grpc" | "grpc-web";
 
 const creators = { connect: createConnect, grpc: createGrpc, "grpc-web": createGrpcWeb } as const;
 
+type MakeUnaryCaller = (
+  options: ProtocolTransportOptions,
+  begin: BeginCall,
+) => Pick<UnaryCaller, "call" | "takes">;
+
+const unaryCallers: Readonly<Partial<Record<Protocol, MakeUnaryCaller>>> = {
+  connect: (options, begin) => new UnaryCaller(options, begin),
+  grpc: (options, begin) => new GrpcCaller(options, begin),
+};
+
 export type ProtocolTransportOptions = Omit<CommonTransportOptions, "httpClient">;
 
 /**
- * Connect's own transport of a protocol, on calls of ours; stricter about what happens when a call is cancelled. Unary
- * calls that allow it take a shorter way.
+ * Connect's own transport of a protocol, on calls of ours; stricter about what happens when a call is cancelled. Calls
+ * that allow it take a shorter way.
  */
 export function createProtocolTransport(
   protocol: Protocol,
   options: ProtocolTransportOptions,
   begin: BeginCall,
 ): Transport {
-  const transport = creators[protocol]({
-    ...options,
-    interceptors: [deliverUntilAbort, ...options.interceptors],
-    httpClient: (request) => universalCall(request, begin),
-  });
-  const caller = protocol === "connect" ? new UnaryCaller(options, begin) : undefined;
+  const transport = followSignals(
+    creators[protocol]({
+      ...options,
+      interceptors: [deliverUntilAbort, ...options.interceptors],
+      httpClient: (request) => universalCall(request, begin),
+    }),
+  );
+  const caller = unaryCallers[protocol]?.(options, begin);
+  const streamer = protocol === "grpc-web" ? undefined : new StreamCaller(protocol, options, begin);
   return {
-    unary: async (method, signal, ...rest) => {
+    unary: async (method, signal, timeoutMs, header, input, contextValues) => {
       if (caller?.takes(method) === true) {
-        const [timeoutMs, header, input] = rest;
         const response: UnaryResponse = await caller.call(method, signal, timeoutMs, header, input);
         return response as UnaryResponse<typeof method.input, typeof method.output>;
       }
-      if (signal === undefined) {
-        return await transport.unary(method, signal, ...rest);
-      }
-      const following = followSignal(signal);
-      try {
-        return await transport.unary(method, following.signal, ...rest);
-      } finally {
-        following.release();
-      }
+      return transport.unary(method, signal, timeoutMs, header, input, contextValues);
     },
-    stream: async (method, signal, ...rest) => {
-      if (signal === undefined) {
-        return await transport.stream(method, signal, ...rest);
+    stream: async (method, signal, timeoutMs, header, input, contextValues) => {
+      if (streamer?.takesAll === true) {
+        const response: StreamResponse = await streamer.call(
+          method,
+          signal,
+          timeoutMs,
+          header,
+          input,
+        );
+        return response as StreamResponse<typeof method.input, typeof method.output>;
       }
-      const following = followSignal(signal);
-      try {
-        const response = await transport.stream(method, following.signal, ...rest);
-        const message = wrapIterable(response.message, async (messages) => {
-          try {
-            const result = await messages.next();
-            if (result.done === true) {
-              following.release();
-            }
-            return result;
-          } catch (error) {
-            following.release();
-            throw error;
-          }
-        });
-        return { ...response, message };
-      } catch (error) {
-        following.release();
-        throw error;
-      }
+      return transport.stream(method, signal, timeoutMs, header, input, contextValues);
     },
   };
 }

@@ -13,14 +13,52 @@ import type { WebCertificateOptions } from "../identity/web-certificate.ts";
 import { inRange, isList, largestMessageBytes, longestTimerMs, oneOf } from "./check-options.ts";
 import { defaultCompressions } from "./compressions.ts";
 import { defaultReadMaxBytes } from "./message-limits.ts";
+import type { PeerRouter } from "./peer-router.ts";
 import type { Protocol, ProtocolTransportOptions } from "./protocol-transport.ts";
 import type { Pem } from "./public-listener.ts";
+import type { Wire } from "./wire.ts";
 
 export interface QuicTransportOptions extends CallTransportOptions {
   /** Whose identity and socket the calls use. */
   readonly endpoint: Endpoint;
   /** The peer to call: a ticket or an id, as text or as object, or an EndpointAddr. */
   readonly to: Target;
+  /**
+   * What the calls run on, or several, most wanted first: the peer takes the first that it serves, within the one
+   * handshake. With "tonic-iroh" among them, `protocol` is "grpc". Default "connect-quic".
+   */
+  readonly wire?: Wire | readonly Wire[];
+  /**
+   * Lets the peer call back on the connection that is dialed: what this router serves, to whom its `authorize` says. A
+   * router of the same endpoint, which keeps the process alive. It is served until the transport or the router is closed;
+   * transports to the same peer share the connection, so that those without it are called back, too. Default none.
+   */
+  readonly serve?: PeerRouter;
+  /**
+   * Dials at once, keeps the connection alive between calls, and when it is lost dials again: within a second, and then at
+   * growing intervals of up to 3 seconds. Does not keep the process alive. Default: true with `serve`, so that the peer can
+   * call at any time.
+   */
+  readonly stayConnected?: boolean;
+}
+
+/** Options of a transport over the connections that there are to a peer, whoever dialed them. */
+export interface LiveTransportOptions
+  extends Omit<CallTransportOptions, "keepAlive" | "keepAliveIntervalMs"> {
+  /**
+   * A call that finds no connection waits until there is one again, for `dialTimeoutMs` at most, instead of failing at
+   * once with Unavailable. What has been sent already fails all the same when its connection is lost. Default false.
+   */
+  readonly waitForReady?: boolean;
+}
+
+/** Options of a transport that uses the connections that there are to a peer, and dials when there is none. */
+export interface TransportToOptions extends CallTransportOptions {
+  /**
+   * A call waits until the peer was dialed or has dialed itself, for `dialTimeoutMs` at most, instead of failing with the
+   * first dial. Default false.
+   */
+  readonly waitForReady?: boolean;
 }
 
 export interface UrlTransportOptions

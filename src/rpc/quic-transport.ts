@@ -1,26 +1,17 @@
-import type { Connection } from "../endpoint/connection.ts";
 import { Endpoint } from "../endpoint/endpoint.ts";
-import { EndpointError } from "../endpoint/endpoint-error.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
-import type { EndpointId } from "../identity/endpoint-id.ts";
-import { parseTarget } from "../identity/target.ts";
-import { type CallTransport, ChannelTransport } from "./channel-transport.ts";
-import { callError } from "./connect-errors.ts";
-import { PeerChannel } from "./peer-channel.ts";
+import { isBoolean, oneOf } from "./check-options.ts";
+import type { PeerRouter } from "./peer-router.ts";
+import { type PeerServer, peerServerOf } from "./peer-server.ts";
+import { PeerTransport, parsePeerAddr, type QuicTransport } from "./peer-transport.ts";
+import { PerServiceTransport } from "./per-service-transport.ts";
 import {
   type QuicTransportOptions,
   resolveTransportOptions,
   type UrlTransportOptions,
 } from "./quic-transport-options.ts";
 import { isUrl, UrlTransport } from "./url-transport.ts";
-
-/** A Connect transport to one peer. */
-export interface QuicTransport extends CallTransport {
-  /** Whom it calls. */
-  readonly peer: EndpointId;
-  /** The connection in use; dials when there is none, which calls do by themselves. Rejects with a ConnectError. */
-  connect(options?: { readonly signal?: AbortSignal }): Promise<Connection>;
-}
+import { alpnOf, checkWires, type Wire } from "./wire.ts";
 
 /**
  * Creates a transport for Connect clients that calls the peer `to`, which serves with a {@link PeerRouter}.
@@ -30,7 +21,7 @@ export interface QuicTransport extends CallTransport {
  * const eliza = createClient(ElizaService, transport);
  * ```
  *
- * Nothing is sent before the first call. Transports of one endpoint to one peer share a connection; when it is lost, the
+ * Nothing is sent before the first call, unless it serves. Transports of one endpoint to one peer share a connection; when it is lost, the
  * next call dials again. A call keeps the process alive, a transport does not.
  *
  * Throws a ConnectError InvalidArgument when `to` is malformed, and TypeError or RangeError for other options.
@@ -50,54 +41,60 @@ export function createQuicTransport(options: UrlTransportOptions): UrlTransport;
 export function createQuicTransport(
   options: QuicTransportOptions | UrlTransportOptions,
 ): QuicTransport | UrlTransport {
-  return isUrl(options.to)
-    ? new UrlTransport(options as UrlTransportOptions)
-    : new PeerTransport(options as QuicTransportOptions);
+  if (!isUrl(options.to)) {
+    return createPeerTransport(options as QuicTransportOptions);
+  }
+  if ("serve" in options && options.serve !== undefined) {
+    throw new TypeError("option serve: a server that is called by URL does not call back");
+  }
+  return new UrlTransport(options as UrlTransportOptions);
 }
 
-class PeerTransport extends ChannelTransport implements QuicTransport {
-  readonly peer: EndpointId;
-  readonly #shared: PeerChannel;
-
-  constructor(options: QuicTransportOptions) {
-    const { endpoint } = options;
-    if (!(endpoint instanceof Endpoint)) {
-      throw new TypeError("option endpoint: expected an Endpoint");
-    }
-    const resolved = resolveTransportOptions(options);
-    const addr = parseAddr(options.to);
-    const shared = PeerChannel.acquire(endpoint, addr);
-    shared.keepAlive(resolved);
-    super({
-      channel: shared.channel,
-      context: {
-        dialTimeoutMs: resolved.dialTimeoutMs,
-        platform: endpoint.platform,
-        hold: () => endpoint.hold(),
-      },
-      protocol: resolved.protocol,
-      calls: { ...resolved.common, baseUrl: `https://${addr.id.toBase32()}.iroh.invalid` },
-      release: (grace) => shared.release(grace),
-    });
-    this.peer = addr.id;
-    this.#shared = shared;
+function createPeerTransport(options: QuicTransportOptions): QuicTransport {
+  const { endpoint, serve, wire = "connect-quic" } = options;
+  if (!(endpoint instanceof Endpoint)) {
+    throw new TypeError("option endpoint: expected an Endpoint");
   }
-
-  async connect(options: { readonly signal?: AbortSignal } = {}): Promise<Connection> {
-    const session = await this.session(options.signal);
-    const connection = this.#shared.connectionOf(session);
-    if (connection === undefined) {
-      const { short } = this.peer;
-      throw callError(new EndpointError("connection-lost", `connection to ${short} lost`), short);
-    }
-    return connection;
+  isBoolean("stayConnected", options.stayConnected);
+  const wires: readonly Wire[] = Array.isArray(wire) ? wire : [wire];
+  checkWires("wire", wires);
+  const addr = parsePeerAddr(options.to);
+  if (wires.includes("tonic-iroh")) {
+    return createTonicTransport(options, addr, wires);
   }
+  const calls = resolveTransportOptions(options);
+  const server = serve === undefined ? undefined : serverOf(serve, endpoint);
+  const stayConnected = options.stayConnected ?? server !== undefined;
+  return new PeerTransport({ endpoint, addr, calls, server, stayConnected });
 }
 
-function parseAddr(to: QuicTransportOptions["to"]): EndpointAddr {
-  try {
-    return parseTarget(to);
-  } catch (error) {
-    throw callError(error, "peer");
+function createTonicTransport(
+  options: QuicTransportOptions,
+  addr: EndpointAddr,
+  wires: readonly Wire[],
+): QuicTransport {
+  const { endpoint, protocol = "grpc", serve, stayConnected } = options;
+  oneOf("protocol (over tonic-iroh)", protocol, ["grpc"]);
+  if (serve !== undefined || stayConnected === true) {
+    const name = serve === undefined ? "stayConnected" : "serve";
+    throw new TypeError(
+      `option ${name}: with tonic-iroh each service has a connection of its own, made with the first call`,
+    );
   }
+  const calls = resolveTransportOptions({ ...options, protocol });
+  return new PerServiceTransport(addr.id, (serviceTypeName) => {
+    const alpns = wires.map((each) => alpnOf(each, serviceTypeName));
+    return new PeerTransport({ endpoint, addr, calls, alpns });
+  });
+}
+
+function serverOf(router: PeerRouter, endpoint: Endpoint): PeerServer {
+  const server = peerServerOf(router);
+  if (server === undefined || server.endpoint !== endpoint) {
+    throw new TypeError("option serve: expected a PeerRouter of the same endpoint");
+  }
+  if (!server.isOpen) {
+    throw new TypeError("option serve: the router is closed");
+  }
+  return server;
 }

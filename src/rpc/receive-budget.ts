@@ -8,7 +8,8 @@ export interface ReceiveFlow {
 /**
  * What the requests of one connection may hold together of messages that are not complete, and so keep to themselves.
  * Above `maxBytes` only the one that holds most goes on, so that there is always one that comes to its end; the others
- * wait until what is held is below the limit again. The excess is at most that one message.
+ * wait until what is held is below the limit again. The excess is at most that one message, and of the others what had
+ * arrived with their first bytes.
  */
 export class ReceiveBudget {
   readonly #maxBytes: number;

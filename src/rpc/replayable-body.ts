@@ -31,6 +31,10 @@ export class ReplayableBody {
     let step = this.#first;
     return {
       next: () => {
+        if (step.result === undefined && !this.replayable) {
+          // Nobody reads it again.
+          return this.#source.next();
+        }
         step.result ??= this.#pull();
         step.following ??= newStep();
         const { result } = step;

@@ -416,7 +416,9 @@ for (const protocol of protocols) {
         ...Array.from({ length: 5 }, () => client.collect(twice(message))),
       ]);
       assert.ok(mostHeld() > receiveBudgetBytes / 2, `${mostHeld()} bytes`);
-      assert.ok(mostHeld() <= receiveBudgetBytes + messageBytes + 65_536, `${mostHeld()} bytes`);
+      // Each has had its first piece before it was counted.
+      const most = receiveBudgetBytes + messageBytes + 15 * 32_768;
+      assert.ok(mostHeld() <= most, `${mostHeld()} bytes`);
       assert.equal(served.budget.heldBytes, 0);
     });
   }

@@ -12,6 +12,7 @@ import {
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { callScope } from "./call-scope.ts";
 import { type Caller, callerName } from "./caller.ts";
+import { envelopeHandler } from "./envelope-handler.ts";
 import type { Route } from "./server-call.ts";
 import { unaryRoute } from "./unary-route.ts";
 import { unknownMethod } from "./unknown-method.ts";
@@ -102,11 +103,12 @@ export class ServiceRoutes {
     const hooks = [this.#options.authorize, authorize].filter((hook) => hook !== undefined);
     for (const handler of this.#router.handlers.slice(known)) {
       const { method } = handler;
+      // A limit is an interceptor.
+      const run = limit === undefined ? implementationOf(method) : undefined;
       const route: Route = {
-        handle: handler,
+        handle: envelopeHandler(method, run, merged, handler) ?? handler,
         readMaxBytes: merged.readMaxBytes,
-        unary:
-          limit === undefined ? unaryRoute(method, implementationOf(method), merged) : undefined,
+        unary: unaryRoute(method, run, merged),
       };
       if (hooks.length > 0) {
         route.authorize = (caller) => this.#authorize(hooks, caller, method);

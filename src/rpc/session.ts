@@ -7,6 +7,9 @@ export type HttpSession = Pick<
   "activeRequests" | "queuedRequests" | "close" | "request" | "shutdown" | "state"
 >;
 
+/** One on a connection on which the peer may have leave to send requests, too, or this side needs it. */
+export type LiveSession = HttpSession & Pick<Http3Connection, "sendsRequests">;
+
 /** What a session tells its owner. */
 export interface SessionEvents {
   /** It takes no new requests; those that are under way go on. */

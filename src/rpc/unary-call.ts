@@ -8,37 +8,21 @@ import {
 } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type UnaryResponse } from "@connectrpc/connect";
-import {
-  type Compression,
-  createMethodSerializationLookup,
-  createMethodUrl,
-} from "@connectrpc/connect/protocol";
+import type { Compression } from "@connectrpc/connect/protocol";
 import {
   contentTypeUnaryJson,
   contentTypeUnaryProto,
   errorFromJsonBytes,
-  requestHeaderWithCompression,
   trailerDemux,
   validateResponseWithCompression,
 } from "@connectrpc/connect/protocol-connect";
-import type { CallRequest, ClientCall, ResponseHandler } from "./client-call.ts";
+import { areUnwatched, CallPlans, type HeadersLike } from "./call-plan.ts";
+import type { ClientCall, ResponseHandler } from "./client-call.ts";
 import { ContentBuffer } from "./content-buffer.ts";
-import { type FieldSection, headersFromFields, parseStatus, requestFields } from "./fields.ts";
+import { type FieldSection, headersFromFields, parseStatus } from "./fields.ts";
 import { messageTooLarge } from "./message-limits.ts";
 import type { ProtocolTransportOptions } from "./protocol-transport.ts";
-import { reduceTimeout } from "./timeout-field.ts";
 import type { BeginCall } from "./universal-call.ts";
-
-type HeadersLike = ConstructorParameters<typeof Headers>[0];
-
-/** What is the same for all calls of a method. */
-interface MethodPlan {
-  readonly url: string;
-  readonly serialize: (message: unknown) => Uint8Array;
-  readonly parse: (content: Uint8Array) => unknown;
-  /** Header sections of calls that have no headers of their own, by their timeout. */
-  readonly sections: Map<number | undefined, FieldSection>;
-}
 
 /**
  * The short way of a unary call in the Connect protocol: the same on the wire to the byte as connect-es's own transport,
@@ -47,101 +31,44 @@ interface MethodPlan {
 export class UnaryCaller {
   readonly #options: ProtocolTransportOptions;
   readonly #begin: BeginCall;
-  readonly #plans = new WeakMap<DescMethod, MethodPlan>();
+  readonly #plans: CallPlans;
 
   constructor(options: ProtocolTransportOptions, begin: BeginCall) {
     this.#options = options;
     this.#begin = begin;
+    this.#plans = new CallPlans("connect", options);
   }
 
   /** Whether calls of the method may go this way: nobody could see the difference. */
   takes(method: DescMethod): boolean {
-    const { interceptors, sendCompression, useHttpGet } = this.#options;
+    const { useHttpGet } = this.#options;
     const getsRequested =
       useHttpGet === true && method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
-    return interceptors.length === 0 && sendCompression === null && !getsRequested;
+    return areUnwatched(this.#options) && !getsRequested;
   }
 
   /** As `Transport.unary`. */
   call(
     method: DescMethod,
     signal: AbortSignal | undefined,
-    timeoutMs: number | undefined,
+    requestedMs: number | undefined,
     header: HeadersLike | undefined,
     input: MessageInitShape<DescMessage>,
   ): Promise<UnaryResponse> {
     return new Promise((resolve, reject) => {
-      const plan = this.#plan(method);
-      const limitMs = timeoutMs ?? this.#options.defaultTimeoutMs;
-      const effectiveMs = limitMs !== undefined && limitMs > 0 ? limitMs : undefined;
-      const fields = this.#fields(method, plan, effectiveMs, header);
+      const plan = this.#plans.of(method);
+      const timeoutMs = plan.timeoutMs(requestedMs);
+      const fields = plan.fields(timeoutMs, header);
       const message = create(method.input, input);
       if (signal?.aborted === true) {
         throw ConnectError.from(signal.reason, Code.Canceled);
       }
-      const request: CallRequest = {
-        content: plan.serialize(message),
-        signal,
-        timeoutMs: effectiveMs,
-        fields: (waitedMs) =>
-          waitedMs > 0 && effectiveMs !== undefined
-            ? fields.map((field) => reduceTimeout(field, waitedMs))
-            : fields,
-      };
+      const request = { content: plan.serialize(message), signal, timeoutMs, fields };
       const outcome = { resolve, reject };
       this.#begin(request, new UnaryAnswer(method, plan.parse, this.#options, outcome));
     });
   }
-
-  #plan(method: DescMethod): MethodPlan {
-    let plan = this.#plans.get(method);
-    if (plan === undefined) {
-      const options = this.#options;
-      const { binaryOptions, jsonOptions, useBinaryFormat } = options;
-      const lookup = createMethodSerializationLookup(method, binaryOptions, jsonOptions, options);
-      const input = lookup.getI(useBinaryFormat);
-      plan = {
-        url: createMethodUrl(options.baseUrl, method),
-        serialize: (message) => input.serialize(message as MessageShape<DescMessage>),
-        parse: lookup.getO(useBinaryFormat).parse,
-        sections: new Map(),
-      };
-      this.#plans.set(method, plan);
-    }
-    return plan;
-  }
-
-  #fields(
-    method: DescMethod,
-    { url, sections }: MethodPlan,
-    timeoutMs: number | undefined,
-    header: HeadersLike | undefined,
-  ): FieldSection {
-    const known = header === undefined ? sections.get(timeoutMs) : undefined;
-    if (known !== undefined) {
-      return known;
-    }
-    const { useBinaryFormat, acceptCompression } = this.#options;
-    const headers = requestHeaderWithCompression(
-      method.methodKind,
-      useBinaryFormat,
-      timeoutMs,
-      header,
-      acceptCompression,
-      null,
-      true,
-    );
-    const fields = requestFields("POST", url, headers);
-    if (header === undefined && sections.size < maxSections) {
-      // Whoever meets a frozen one again need not look at it again.
-      sections.set(timeoutMs, Object.freeze(fields));
-    }
-    return fields;
-  }
 }
-
-/** Header sections that are kept for a method: most programs have one or two timeouts for it. */
-const maxSections = 8;
 
 interface Outcome {
   resolve(response: UnaryResponse): void;

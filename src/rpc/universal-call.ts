@@ -17,24 +17,34 @@ export function universalCall(
   begin: BeginCall,
 ): Promise<UniversalClientResponse> {
   const { method, url, header, body, signal } = request;
-  return new Promise((resolve, reject) => {
-    begin(
-      {
-        content: body,
-        signal,
-        fields: (waitedMs) => {
-          const fields = requestFields(method, url, header);
-          // The peer's clock for the deadline begins when the request arrives.
-          return waitedMs > 0 ? fields.map((field) => reduceTimeout(field, waitedMs)) : fields;
-        },
+  return responseOf(
+    {
+      content: body,
+      signal,
+      fields: (waitedMs) => {
+        const fields = requestFields(method, url, header);
+        // The peer's clock for the deadline begins when the request arrives.
+        return waitedMs > 0 ? fields.map((field) => reduceTimeout(field, waitedMs)) : fields;
       },
-      new UniversalResponse({ resolve, reject }),
-    );
+    },
+    begin,
+  );
+}
+
+/** A response whose head has arrived. */
+export interface BegunResponse extends UniversalClientResponse {
+  readonly body: ResponseBody;
+}
+
+/** Begins a call; as {@link universalCall}. */
+export function responseOf(request: CallRequest, begin: BeginCall): Promise<BegunResponse> {
+  return new Promise((resolve, reject) => {
+    begin(request, new UniversalResponse({ resolve, reject }));
   });
 }
 
 interface Outcome {
-  resolve(response: UniversalClientResponse): void;
+  resolve(response: BegunResponse): void;
   reject(error: ConnectError): void;
 }
 
@@ -62,7 +72,7 @@ class UniversalResponse implements ResponseHandler {
       },
     });
     this.#body = queue;
-    const body = readerOf(queue);
+    const body = new ResponseBody(queue, call);
     abandonedReaders.register(body, call, this);
     this.#outcome?.resolve({ status, header, body, trailer: this.#trailer });
     this.#outcome = undefined;
@@ -96,15 +106,40 @@ class UniversalResponse implements ResponseHandler {
 }
 
 /** The reader's end of a queue, apart from it so that it can be seen when nobody holds it any more. */
-function readerOf(queue: BodyQueue): AsyncIterableIterator<Uint8Array> {
-  return {
-    next: () => queue.next(),
-    return: () => queue.return(),
-    throw: (error: unknown) => queue.throw(error),
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+export class ResponseBody implements AsyncIterableIterator<Uint8Array> {
+  readonly #queue: BodyQueue;
+  readonly #call: ClientCall;
+
+  constructor(queue: BodyQueue, call: ClientCall) {
+    this.#queue = queue;
+    this.#call = call;
+  }
+
+  /** Throws when the caller has given up, though the response may be complete by now. */
+  throwIfUnwanted(): void {
+    this.#call.throwIfUnwanted();
+  }
+
+  /** Ends the call, unless it ends by itself right now. */
+  cancelSoon(error: ConnectError): void {
+    this.#call.cancelSoon(error);
+  }
+
+  next(): Promise<IteratorResult<Uint8Array>> {
+    return this.#queue.next();
+  }
+
+  return(): Promise<IteratorResult<Uint8Array>> {
+    return this.#queue.return();
+  }
+
+  throw(error: unknown): Promise<IteratorResult<Uint8Array>> {
+    return this.#queue.throw(error);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
 }
 
 /**

@@ -35,6 +35,8 @@ export function connectNodeSubject(wire: Wire): Subject {
       connect: true,
       grpc: true,
       "grpc-web": true,
+      json: true,
+      compression: true,
       fullDuplex: true,
       ahead: true,
       backpressure: true,

@@ -29,9 +29,6 @@ export const everyProtocol: readonly Cell[] = protocols.map((protocol) =>
   cell(protocol, "binary", "identity"),
 );
 
-/** The Connect protocol, binary and uncompressed. */
-export const oneCell: readonly Cell[] = [cell("connect", "binary", "identity")];
-
 function cell(
   protocol: Protocol,
   format: (typeof formats)[number],

@@ -1,7 +1,8 @@
 // Ours: peers in two processes, over QUIC.
 
-import type { Interceptor, Transport } from "@connectrpc/connect";
-import { createQuicTransport, Endpoint, type QuicTransport } from "../../src/index.ts";
+import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import { TestService } from "../../gen/connectquic/test/v1/test_pb.ts";
+import { createQuicTransport, Endpoint, type QuicTransport, type Wire } from "../../src/index.ts";
 import { startProgram } from "../support/process.ts";
 import type {
   Capabilities,
@@ -29,6 +30,23 @@ export const generalQuicSubject: Subject = {
   start: () => start([passOn]),
 };
 
+/** gRPC as the Rust crate tonic-iroh-transport has it. */
+export const tonicIrohSubject: Subject = {
+  name: 'createQuicTransport, wire "tonic-iroh"',
+  capabilities: {
+    ...capabilities(true),
+    connect: "the wire carries gRPC",
+    "grpc-web": "the wire carries gRPC",
+  },
+  deviations: [
+    {
+      tests: ["a service that the server lacks is Unimplemented"],
+      reason: "it is a protocol that the server lacks, and the handshake fails: Unavailable",
+    },
+  ],
+  start: () => start([], "tonic-iroh"),
+};
+
 /** Does nothing. */
 export const passOn: Interceptor = (next) => next;
 
@@ -37,6 +55,8 @@ function capabilities(otherProtocols: Capability): Capabilities {
     connect: true,
     grpc: otherProtocols,
     "grpc-web": otherProtocols,
+    json: true,
+    compression: true,
     fullDuplex: true,
     ahead: true,
     backpressure: true,
@@ -46,7 +66,10 @@ function capabilities(otherProtocols: Capability): Capabilities {
   };
 }
 
-async function start(interceptors: Interceptor[]): Promise<RunningSubject> {
+async function start(
+  interceptors: Interceptor[],
+  wire: Wire = "connect-quic",
+): Promise<RunningSubject> {
   const server = await startProgram(new URL("./server-process.ts", import.meta.url), {
     args: ["--wire", interceptors.length === 0 ? "quic" : "intercepted-quic"],
   });
@@ -57,13 +80,20 @@ async function start(interceptors: Interceptor[]): Promise<RunningSubject> {
     const transport = createQuicTransport({
       endpoint,
       to: ticket,
+      wire,
       ...config,
+      // The stage listens to handlers by a transport of its own, for which any protocol will do.
+      protocol: wire === "connect-quic" ? config.protocol : "grpc",
       interceptors: [...(config.interceptors ?? []), ...interceptors],
     });
     transports.push(transport);
     return transport;
   };
-  const held = create({ protocol: "connect" });
+  const held = create({ protocol: wire === "connect-quic" ? "connect" : "grpc" });
+  // There, each service has a connection of its own, and a transport knows that of the last one it has called.
+  if (wire === "tonic-iroh") {
+    await createClient(TestService, held).unary({});
+  }
   return {
     transport: (config): Transport => create(config),
     peerId: endpoint.id.toString(),

@@ -16,6 +16,8 @@ export const routerSubject: Subject = {
     connect: true,
     grpc: onlyConnect,
     "grpc-web": onlyConnect,
+    json: true,
+    compression: true,
     fullDuplex: true,
     ahead: "createRouterTransport asks the handler for each message",
     backpressure: true,

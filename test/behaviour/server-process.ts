@@ -2,24 +2,29 @@
 // JSON, and ends when stdin does.
 //
 //   node --import tsx test/behaviour/server-process.ts --wire h2c|h2|bridge|quic|intercepted-quic|url
+//     |tunnel-quic|tunnel-h2c|reverse-quic|reverse-tunnel-quic|reverse-tunnel-h2c [--to <whom it dials>]
 
 import { once } from "node:events";
 import { createSecureServer, createServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { parseArgs } from "node:util";
-import type { Interceptor } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { createPeerRouter, Endpoint, peerKey } from "../../src/index.ts";
+import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import { connectNodeAdapter, createGrpcTransport } from "@connectrpc/connect-node";
+import { createPeerRouter, createQuicTransport, Endpoint, peerKey } from "../../src/index.ts";
+import { createTunnelHost, serveReverseTunnel, TunnelService } from "../../src/tunnel.ts";
 import { serveParent } from "../support/process.ts";
 import { createSelfSignedCertificate } from "../support/self-signed-certificate.ts";
 import { TestAuthority } from "../support/test-pki.ts";
 import { allCompressions } from "./compressions.ts";
 import type { ConnectNodeGreeting } from "./connect-node-subject.ts";
 import { passOn, type QuicGreeting } from "./quic-subject.ts";
+import { serveHub } from "./reverse-subject.ts";
 import { registerTestServices } from "./test-service.ts";
 import type { UrlGreeting } from "./url-subject.ts";
 
-const { values } = parseArgs({ options: { wire: { type: "string" } } });
+const { values } = parseArgs({
+  options: { wire: { type: "string" }, to: { type: "string", default: "" } },
+});
 
 switch (values.wire) {
   case "h2c":
@@ -37,6 +42,21 @@ switch (values.wire) {
     break;
   case "intercepted-quic":
     await serveQuic([passOn]);
+    break;
+  case "reverse-quic":
+    await serveHubOfParent(values.to);
+    break;
+  case "tunnel-quic":
+    await serveTunnelsOverQuic();
+    break;
+  case "tunnel-h2c":
+    await serveTunnelsOverHttp2();
+    break;
+  case "reverse-tunnel-quic":
+    await serveThroughQuic(values.to);
+    break;
+  case "reverse-tunnel-h2c":
+    await serveThrough(createGrpcTransport({ baseUrl: values.to }), async () => {});
     break;
   default:
     throw new RangeError(`no wire ${JSON.stringify(values.wire)}`);
@@ -113,6 +133,7 @@ async function serveQuic(interceptors: Interceptor[]): Promise<void> {
   const router = createPeerRouter(endpoint, {
     acceptCompression: [...allCompressions],
     interceptors,
+    wires: ["connect-quic", "tonic-iroh"],
   });
   registerTestServices(router, {
     peerId: (context) => context.values.get(peerKey).id.toString(),
@@ -121,5 +142,53 @@ async function serveQuic(interceptors: Interceptor[]): Promise<void> {
   serveParent(greeting, async () => {
     await router.close({ graceMs: 0 });
     await endpoint.close();
+  });
+}
+
+async function serveHubOfParent(hub: string): Promise<void> {
+  const { close } = await serveHub(hub);
+  serveParent({}, close);
+}
+
+async function serveTunnelsOverQuic(): Promise<void> {
+  const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
+  const host = createTunnelHost({
+    routes: (services) =>
+      registerTestServices(services, {
+        peerId: (context) => context.values.get(peerKey).id.toString(),
+      }),
+  });
+  const router = createPeerRouter(endpoint);
+  router.service(TunnelService, host.service);
+  const greeting: QuicGreeting = { ticket: endpoint.ticket() };
+  serveParent(greeting, async () => {
+    await host.close();
+    await router.close({ graceMs: 0 });
+    await endpoint.close();
+  });
+}
+
+async function serveTunnelsOverHttp2(): Promise<void> {
+  const host = createTunnelHost({ routes: (services) => registerTestServices(services) });
+  const handler = connectNodeAdapter({
+    routes: (router) => router.service(TunnelService, host.service),
+  });
+  await listenToHttp2(handler, "h2c", () => host.close());
+}
+
+async function serveThroughQuic(ticket: string): Promise<void> {
+  const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
+  await serveThrough(createQuicTransport({ endpoint, to: ticket }), () => endpoint.close());
+}
+
+/** Opens a reverse tunnel, and serves in it. */
+async function serveThrough(transport: Transport, close: () => Promise<void>): Promise<void> {
+  const server = serveReverseTunnel(createClient(TunnelService, transport), (router) =>
+    registerTestServices(router),
+  );
+  await server.opened;
+  serveParent({}, async () => {
+    await server.close();
+    await close();
   });
 }

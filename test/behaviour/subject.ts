@@ -45,6 +45,10 @@ export interface Capabilities {
   readonly connect: Capability;
   readonly grpc: Capability;
   readonly "grpc-web": Capability;
+  /** Messages can be in JSON. */
+  readonly json: Capability;
+  /** Messages can be compressed one by one. */
+  readonly compression: Capability;
   /** Requests and responses of one call flow at the same time. */
   readonly fullDuplex: Capability;
   /** Some messages travel before they are asked for. */

@@ -11,18 +11,20 @@ import { httpGetTests } from "./http-get.ts";
 import { interceptorTests } from "./interceptors.ts";
 import { limitTests } from "./limits.ts";
 import { loadTests } from "./load.ts";
-import { type Cell, everyCell, everyFormat, everyProtocol, oneCell } from "./matrix.ts";
+import { type Cell, everyCell, everyFormat, everyProtocol } from "./matrix.ts";
 import { metadataTests } from "./metadata.ts";
 import type { TestOptions, Topic } from "./register.ts";
 import { Stage } from "./stage.ts";
 import { streamingTests } from "./streaming.ts";
-import type { Deviation, RunningSubject, Subject } from "./subject.ts";
+import type { Capabilities, Deviation, RunningSubject, Subject } from "./subject.ts";
 import { unaryTests } from "./unary.ts";
 
 interface Chapter {
   readonly title: string;
   readonly topic: Topic;
   readonly cells: readonly Cell[];
+  /** The first of them that the subject has. */
+  readonly once?: true;
 }
 
 const chapters: readonly Chapter[] = [
@@ -35,14 +37,14 @@ const chapters: readonly Chapter[] = [
   { title: "interceptors", topic: interceptorTests, cells: everyProtocol },
   { title: "limits", topic: limitTests, cells: everyProtocol },
   { title: "HTTP GET", topic: httpGetTests, cells: everyFormat },
-  { title: "flow", topic: flowTests, cells: oneCell },
-  { title: "concurrency", topic: concurrencyTests, cells: oneCell },
+  { title: "flow", topic: flowTests, cells: everyProtocol, once: true },
+  { title: "concurrency", topic: concurrencyTests, cells: everyProtocol, once: true },
 ];
 
 const slowChapters: readonly Chapter[] = [
   { title: "flow", topic: flowTests, cells: everyProtocol },
   { title: "concurrency", topic: concurrencyTests, cells: everyProtocol },
-  { title: "load", topic: loadTests, cells: oneCell },
+  { title: "load", topic: loadTests, cells: everyProtocol, once: true },
 ];
 
 /**
@@ -52,6 +54,19 @@ const slowChapters: readonly Chapter[] = [
 export function behaviourSuite(subject: Subject): void {
   register(subject, chapters);
   checkDeviations(subject);
+}
+
+/** Registers few of the tests, and each once: for a subject that has all of them elsewhere. */
+export function behaviourSample(subject: Subject): void {
+  register(
+    subject,
+    [unaryTests, deadlineTests, cancellationTests].map((topic) => ({
+      title: "a sample",
+      topic,
+      cells: everyProtocol,
+      once: true,
+    })),
+  );
 }
 
 function checkDeviations(subject: Subject): void {
@@ -92,8 +107,8 @@ function register(subject: Subject, selection: readonly Chapter[]): void {
       }
       return new Stage(running, cell.config, `call ${++calls} over ${subject.name}`);
     };
-    for (const { title, topic, cells } of selection) {
-      for (const cell of cells) {
+    for (const { title, topic, cells, once } of selection) {
+      for (const cell of once ? firstCell(subject, cells) : cells) {
         describe(`${title} (${cell.title})`, () => {
           topic((name, body, options = {}) => {
             registerTest(name, options, subject, cell, () => body(stage(cell)));
@@ -102,6 +117,12 @@ function register(subject: Subject, selection: readonly Chapter[]): void {
       }
     }
   });
+}
+
+/** Of a protocol that the subject has, or simply the first. */
+function firstCell({ capabilities }: Subject, cells: readonly Cell[]): readonly Cell[] {
+  const known = cells.find(({ config }) => capabilities[config.protocol] === true);
+  return known === undefined ? cells.slice(0, 1) : [known];
 }
 
 function registerTest(
@@ -132,7 +153,13 @@ function findObstacle(options: TestOptions, subject: Subject, cell: Cell): strin
   if (cell.missing !== undefined) {
     return cell.missing;
   }
-  return [cell.config.protocol, ...(options.needs ?? [])]
+  const { protocol, useBinaryFormat, sendCompression } = cell.config;
+  const ofCell: (keyof Capabilities)[] = [
+    protocol,
+    ...(useBinaryFormat === false ? (["json"] as const) : []),
+    ...(sendCompression === undefined ? [] : (["compression"] as const)),
+  ];
+  return [...ofCell, ...(options.needs ?? [])]
     .map((capability) => subject.capabilities[capability])
     .find((capability) => capability !== true);
 }

@@ -18,6 +18,8 @@ export const urlSubject: Subject = {
     connect: true,
     grpc: true,
     "grpc-web": true,
+    json: true,
+    compression: true,
     fullDuplex: true,
     ahead: true,
     backpressure: true,

@@ -7,7 +7,7 @@ import type { Engine } from "../../src/index.ts";
 import { quiche } from "../../src/quiche.ts";
 
 /**
- * The interceptors of a run. Unary calls of the Connect protocol go a short way when nobody could see the difference:
+ * The interceptors of a run. Calls of the Connect protocol and gRPC go a short way when nobody could see the difference:
  * "short" lets them, "general" keeps them from it with an interceptor that does nothing.
  */
 export function interceptorsOf(way: string | undefined): Interceptor[] {

@@ -1,7 +1,7 @@
 // Programs that end by themselves, or do not: the argument says which. Each prints "done" as its last act.
 
 import { createEchoClient } from "../../gen/echo/v1/echo_quic.ts";
-import { createPeerRouter, Endpoint } from "../../src/index.ts";
+import { createPeerRouter, createQuicTransport, Endpoint } from "../../src/index.ts";
 
 const [scenario = "", ticket = ""] = process.argv.slice(2);
 const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
@@ -26,6 +26,15 @@ const scenarios: Record<string, () => Promise<void>> = {
   /** A router that was closed, its endpoint not. */
   router: async () => {
     await createPeerRouter(endpoint).close();
+  },
+  /** Connections that stay: one that serves, of a router that is closed then, and what is left after it. */
+  staying: async () => {
+    const serve = createPeerRouter(endpoint);
+    const serving = createQuicTransport({ endpoint, to: ticket, serve });
+    const staying = createQuicTransport({ endpoint, to: ticket, stayConnected: true });
+    await serving.connect();
+    await serve.close();
+    await staying.connect();
   },
   /** A call that is still waiting for its connection when nothing else is left to do. */
   waiting: async () => {

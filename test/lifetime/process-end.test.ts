@@ -37,6 +37,7 @@ const endings: ReadonlyArray<readonly [scenario: string, what: string]> = [
   ["connection", "an open connection"],
   ["closed", "what is left of a closed endpoint"],
   ["router", "what is left of a closed router"],
+  ["staying", "an idle connection that is to stay"],
 ];
 
 for (const [scenario, what] of endings) {

@@ -2,8 +2,8 @@
 
 import { registerEchoService } from "../../gen/echo/v1/echo_quic.ts";
 import { createPeerRouter, Endpoint } from "../../src/index.ts";
+import { holdings } from "../support/holdings.ts";
 import { serveParent } from "../support/process.ts";
-import { holdings } from "./holdings.ts";
 
 const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
 const router = createPeerRouter(endpoint);

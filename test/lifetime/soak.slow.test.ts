@@ -5,8 +5,8 @@ import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { createEchoClient } from "../../gen/echo/v1/echo_quic.ts";
 import { Endpoint } from "../../src/index.ts";
+import { type Holdings, holdings } from "../support/holdings.ts";
 import { startProgram } from "../support/process.ts";
-import { type Holdings, holdings } from "./holdings.ts";
 
 const skip = process.env.CONNECT_QUIC_TEST === "slow" ? false : "slow";
 const share = Number(process.env.CONNECT_QUIC_SOAK ?? 1);

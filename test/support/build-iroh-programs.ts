@@ -1,9 +1,11 @@
-// Builds iroh's servers where they are not there yet, which takes minutes. Tests skip what could not be built, so this
-// only says why.
+// Builds programs in Rust where they are not there yet, which takes minutes: iroh's servers, or with --peers what the tests
+// of Rust peers need. Tests skip what could not be built, so this only says why.
 
 import { irohDnsServer, irohRelay } from "./iroh-programs.ts";
+import { irohRustPeer, tonicIrohPeer } from "./rust-programs.ts";
 
-for (const program of [irohRelay, irohDnsServer]) {
+const peers = process.argv.includes("--peers");
+for (const program of peers ? [tonicIrohPeer, irohRustPeer] : [irohRelay, irohDnsServer]) {
   const problem = program.prepare();
   if (problem !== undefined) {
     console.error(problem);

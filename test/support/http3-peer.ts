@@ -210,6 +210,7 @@ export class PeerOf implements ConnectionPort {
   time = 0;
   wakeTime: number | undefined;
   active = false;
+  settingsArrived = 0;
   goaways = 0;
   isDrained = false;
   /** Gets what the core writes, in the order of all its streams. Borrowed. */
@@ -307,6 +308,10 @@ export class PeerOf implements ConnectionPort {
 
   activeChanged(active: boolean): void {
     this.active = active;
+  }
+
+  settings(): void {
+    this.settingsArrived += 1;
   }
 
   goaway(): void {

@@ -359,6 +359,68 @@ export function http3Suite(
     assert.equal(response.error?.scope, "connection");
   });
 
+  on(
+    "with requests both ways a server sends them too, as many at once as the client takes",
+    async () => {
+      const both = { requestsBothWays: true };
+      const { client, server, settle } = await start(
+        { client: { maxBidirectionalStreams: 3 }, server: { maxBidirectionalStreams: 3 } },
+        { ...both, onRequest: (stream) => echo(stream) },
+        { ...both, onRequest: (stream) => echo(stream) },
+      );
+      assert.equal(server.http3.sendsRequests, true);
+      const senders = [client, server.http3];
+      const responses = Array.from({ length: 40 }, (_, index) => {
+        const response = new Recorder();
+        const fields: Field[] = [...post, ["x-user", `user ${index % 7}`]];
+        const content = text("x".repeat(index));
+        senders[index % 2]?.request(fields, response, { content, end: true });
+        return response;
+      });
+      assert.deepEqual(
+        senders.map(({ queuedRequests }) => queuedRequests),
+        [17, 17],
+      );
+      for (let turns = 0; client.activeRequests > 0 && turns < 100; turns += 1) {
+        await settle();
+      }
+      assert.deepEqual(
+        responses.map(({ content }) => content.reduce((sum, bytes) => sum + bytes.length, 0)),
+        responses.map((_, index) => index),
+      );
+      assert.equal(server.http3.activeRequests, 0);
+    },
+  );
+
+  on(
+    "F6: a client that shuts down answers the server's requests, and refuses those that cross (RFC 9114 §5.2)",
+    async () => {
+      const received: RequestStream[] = [];
+      const onRequest = (stream: RequestStream): MessageHandler => {
+        received.push(stream);
+        return new Recorder();
+      };
+      const both = { requestsBothWays: true };
+      const { client, server, settle, goaways } = await start({}, both, { ...both, onRequest });
+      const running = new Recorder();
+      server.http3.request(get, running, { end: true });
+      await settle();
+      const shutdown = client.shutdown({ timeoutMs: 60_000 });
+      const crossing = new Recorder();
+      server.http3.request(get, crossing, { end: true });
+      await settle();
+      assert.equal(crossing.error?.unprocessed, true);
+      assert.deepEqual(goaways, ["server"]);
+      assert.equal(server.http3.state, "draining");
+      assert.equal(received.length, 1);
+      received[0]?.sendHeaders(ok, { content: text("done"), end: true });
+      await settle();
+      await shutdown;
+      assert.deepEqual(running.log, ["headers :status=200", "data 4", "end"]);
+      assert.equal(server.http3.state, "closed");
+    },
+  );
+
   on("a peer that breaks the rules is told why (RFC 9114 §8)", async () => {
     const link = await connect({});
     const server = serve(link, {});
@@ -408,6 +470,7 @@ export function http3Suite(
   async function start(
     options: EngineLinkOptions = {},
     serverOptions: Partial<Http3ConnectionOptions> = {},
+    clientOptions: Partial<Http3ConnectionOptions> = {},
   ) {
     const link = await connect(options);
     const { platform } = link;
@@ -426,6 +489,7 @@ export function http3Suite(
       platform,
       onClosed,
       onGoaway: () => goaways.push("client"),
+      ...clientOptions,
     });
     await link.settle();
     return {

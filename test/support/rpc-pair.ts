@@ -45,6 +45,9 @@ export const testPeer: Peer = {
   type: "peer",
   id: { short: "5e5e5e5e5e" } as Peer["id"],
   connection: {} as Peer["connection"],
+  transport: () => {
+    throw new Error("it has no connection");
+  },
 };
 
 export class RpcPair {

@@ -17,6 +17,8 @@ export interface Ended {
 export interface Running {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
+  /** Types a line, and Enter. */
+  type(line: string): void;
   /** Resolves with the first group of the pattern, or else all of the line, for the first line on stdout or stderr that fits. */
   line(pattern: RegExp): Promise<string>;
 }
@@ -25,7 +27,7 @@ export interface Running {
 export function startInTerminal(file: string, ...args: readonly string[]): Running {
   const child = spawn(process.execPath, [runTypeScript, file, ...args], {
     cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
     timeout: 60_000,
   });
   const output = { stdout: "", stderr: "" };
@@ -35,8 +37,13 @@ export function startInTerminal(file: string, ...args: readonly string[]): Runni
   child.stderr.setEncoding("utf8").on("data", (text) => {
     output.stderr += text;
   });
+  // It may be gone when something is typed.
+  child.stdin.on("error", () => {});
   return {
     child,
+    type: (line) => {
+      child.stdin.write(`${line}\n`);
+    },
     ended: new Promise((resolve) => child.once("close", (code) => resolve({ code, ...output }))),
     line: (pattern) =>
       new Promise((resolve, reject) => {

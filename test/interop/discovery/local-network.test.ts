@@ -1,34 +1,21 @@
-// Processes that find each other by multicast on the interfaces of this machine. @number0/iroh does not expose iroh's local
-// discovery: its messages are held against recorded ones, in src/discovery/local-peer-message.test.ts.
+// Processes that find each other by multicast on the interfaces of this machine. Against iroh's local discovery:
+// test/interop/iroh-rust.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { socketAddress } from "../../../src/base/socket-address.ts";
 import { localNetwork } from "../../../src/discovery/local-network.ts";
-import { openMulticast } from "../../../src/discovery/node-multicast.ts";
 import { PeerDiscovery } from "../../../src/discovery/peer-discovery.ts";
 import { EndpointAddr } from "../../../src/identity/endpoint-addr.ts";
 import { EndpointId } from "../../../src/identity/endpoint-id.ts";
 import { startProgram } from "../../support/process.ts";
 import { stayAlive } from "../../support/stay-alive.ts";
 import { addrTexts, find, liveContext } from "./live-context.ts";
+import { noMulticast } from "./no-multicast.ts";
 
 stayAlive();
-
-/** Why multicast cannot be had here; false where it can. */
-const noMulticast: string | false = await openMulticast(
-  { groups: [socketAddress("224.0.0.251", 5353), socketAddress("ff02::fb", 5353)], ttl: 255 },
-  { datagram: () => {}, failed: () => {} },
-).then(
-  async (socket): Promise<false> => {
-    await socket.close();
-    return false;
-  },
-  (error: unknown) => `this machine has no multicast: ${error}`,
-);
 
 const options = { skip: noMulticast, timeout: 60_000 };
 const program = new URL("local-peer.ts", import.meta.url);

@@ -1,0 +1,89 @@
+import type { Connection } from "../endpoint/connection.ts";
+import type { Endpoint } from "../endpoint/endpoint.ts";
+import type { Http3Connection } from "../http3/http3-connection.ts";
+import { CallServer, type CallServerOptions, type ServeOptions } from "./call-server.ts";
+import { ConnectedPeer } from "./connected-peer.ts";
+import { PeerRegistry } from "./live-peers.ts";
+import type { HttpSession } from "./session.ts";
+
+/** Serves peers on connections that either side has dialed, and knows which of them can be called there. */
+export class PeerServer {
+  readonly endpoint: Endpoint;
+  readonly peers: PeerRegistry;
+  readonly #calls: CallServer;
+  readonly #connections = new WeakMap<HttpSession, Connection>();
+  readonly #shutdownListeners = new Set<() => void>();
+  #state: "open" | "shut-down" = "open";
+
+  constructor(endpoint: Endpoint, options: CallServerOptions) {
+    this.endpoint = endpoint;
+    this.peers = new PeerRegistry(options.report);
+    this.#calls = new CallServer(options);
+  }
+
+  /** False once it is shut down. */
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  /** Takes a connection over. */
+  serve(connection: Connection, options: Omit<ServeOptions, "requestsBothWays">): Http3Connection {
+    const { connection: engineConnection, start } = connection.handOver((grace) =>
+      session.shutdown(grace),
+    );
+    const { endpoint, peers } = this;
+    const peer = new ConnectedPeer({ endpoint, connection, peers, session: () => session });
+    const session = this.#calls.serve(engineConnection, peer, {
+      ...options,
+      requestsBothWays: true,
+      onSettings: () => {
+        options.onSettings?.();
+        peers.changed(peer);
+      },
+      onGoaway: () => {
+        options.onGoaway?.();
+        peers.changed(peer);
+      },
+      onClosed: (cause) => {
+        options.onClosed?.(cause);
+        peers.changed(peer);
+      },
+    });
+    this.#connections.set(session, connection);
+    start();
+    return session;
+  }
+
+  /** The endpoint's connection below a session. */
+  connectionOf(session: HttpSession): Connection | undefined {
+    return this.#connections.get(session);
+  }
+
+  /** Calls `listener` when the server begins to shut down. Returns the function that ends that. */
+  onShutdown(listener: () => void): () => void {
+    this.#shutdownListeners.add(listener);
+    return () => this.#shutdownListeners.delete(listener);
+  }
+
+  /** Lets calls that run end, in both directions, and closes all connections; at the latest after `timeoutMs`. */
+  async shutdown(options: { readonly timeoutMs: number }): Promise<void> {
+    this.#state = "shut-down";
+    for (const listener of [...this.#shutdownListeners]) {
+      listener();
+    }
+    await this.#calls.shutdown(options);
+  }
+}
+
+/** By router, which shows no one but us what it serves peers with. */
+const servers = new WeakMap<object, PeerServer>();
+
+/** Remembers the server behind a router. */
+export function registerPeerServer(router: object, server: PeerServer): void {
+  servers.set(router, server);
+}
+
+/** The server behind a router; undefined for what is none. */
+export function peerServerOf(router: object): PeerServer | undefined {
+  return servers.get(router);
+}

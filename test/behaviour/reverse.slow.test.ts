@@ -1,0 +1,4 @@
+import { reverseSubject } from "./reverse-subject.ts";
+import { behaviourSuite } from "./suite.ts";
+
+behaviourSuite(reverseSubject);

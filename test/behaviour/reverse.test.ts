@@ -1,0 +1,4 @@
+import { nearReverseSubject } from "./reverse-subject.ts";
+import { behaviourSample } from "./suite.ts";
+
+behaviourSample(nearReverseSubject);

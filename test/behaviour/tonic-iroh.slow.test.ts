@@ -1,0 +1,4 @@
+import { tonicIrohSubject } from "./quic-subject.ts";
+import { behaviourSuite } from "./suite.ts";
+
+behaviourSuite(tonicIrohSubject);

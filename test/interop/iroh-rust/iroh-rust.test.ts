@@ -1,0 +1,318 @@
+// Ours beside the Rust crate iroh, in both roles, by a program on it that is beside: what the npm package of iroh does not
+// reach or hides, and what users of the crate do.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import {
+  digest,
+  digestAlpn,
+  digestHandler,
+} from "../../../examples/custom-protocol/digest-protocol.ts";
+import {
+  type Connection,
+  Endpoint,
+  EndpointAddr,
+  EndpointError,
+  type EndpointOptions,
+  EndpointTicket,
+  localNetwork,
+  presets,
+  Router,
+  SecretKey,
+} from "../../../src/index.ts";
+import { RelayServer } from "../../../src/relay.ts";
+import { IrohRelay, noIrohRelay } from "../../support/iroh-relay.ts";
+import { stayAlive } from "../../support/stay-alive.ts";
+import { IrohDnsServer, noDnsServer } from "../discovery/iroh-dns-server.ts";
+import { noMulticast } from "../discovery/no-multicast.ts";
+import { alpn, noOldRustPeer, noRustPeer, RustPeer } from "./rust-peer.ts";
+
+const options = { skip: noRustPeer, timeout: 120_000 };
+const dialers = ["ours", "rust"] as const;
+
+stayAlive();
+
+function bind(more: EndpointOptions = {}): Promise<Endpoint> {
+  return Endpoint.bind({ bind: "127.0.0.1:0", alpns: [alpn], ...more });
+}
+
+const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString();
+
+for (const dialer of dialers) {
+  const who = dialer === "ours" ? "we dial Rust" : "Rust dials us";
+
+  test(`${who} by ticket: ids, streams both ways and one way, datagrams`, options, async () => {
+    await using ours = await bind();
+    await using rust = await RustPeer.start();
+    const { here, there } = await rust.connect(ours, dialer, {
+      ticket: ours.ticket(),
+      addr: rust.ticket,
+    });
+    assert.equal(here.remoteId.toString(), rust.id);
+    assert.equal(there.id, ours.id.toString());
+    assert.equal(there.alpn, alpn);
+    assert.equal(EndpointTicket.parse(rust.ticket).toString(), rust.ticket);
+
+    const asked = rust.do("accept-bi", "asked");
+    const bi = await here.openBi();
+    await bi.send.write(Buffer.from("question"));
+    void bi.send.finish();
+    assert.equal((await asked).text, "question");
+    assert.equal(text(await bi.receive.readToEnd(100)), "question!");
+
+    const answered = rust.do("open-bi from Rust", "answer");
+    const theirs = await here.acceptBi();
+    assert.equal(text(await theirs?.receive.readToEnd(100)), "from Rust");
+    await theirs?.send.write(Buffer.from("to Rust"));
+    void theirs?.send.finish();
+    assert.equal((await answered).text, "to Rust");
+
+    const received = rust.do("accept-uni", "received");
+    const uni = await here.openUni();
+    await uni.write(Buffer.from("one way"));
+    await uni.finish();
+    assert.equal((await received).text, "one way");
+    const arrived = rust.do("open-uni the other way", "arrived");
+    assert.equal(text(await (await here.acceptUni())?.readToEnd(100)), "the other way");
+    await arrived;
+
+    await here.sendDatagram(Buffer.from("quick"));
+    assert.equal((await rust.do("read-datagram", "received")).text, "quick");
+    await rust.do("send-datagram and back", "sent");
+    assert.equal(text(await here.readDatagram()), "and back");
+  });
+
+  test(`${who}: either side may end its half first`, options, async () => {
+    await using ours = await bind();
+    await using rust = await RustPeer.start();
+    const how = { ticket: ours.ticket(), addr: rust.addr };
+    const { here } = await rust.connect(ours, dialer, how);
+    const asked = rust.do("half-close", "asked");
+    const { send, receive } = await here.openBi();
+    await send.write(Buffer.from("begun, "));
+    assert.equal(text(await receive.readToEnd(100)), "early");
+    await send.write(Buffer.from("and ended"));
+    await send.finish();
+    assert.equal((await asked).text, "begun, and ended");
+  });
+
+  test(`${who}: reset and stop carry their codes`, options, async () => {
+    await using ours = await bind();
+    await using rust = await RustPeer.start();
+    const how = { ticket: ours.ticket(), addr: rust.addr };
+    const { here } = await rust.connect(ours, dialer, how);
+    const first = await here.openBi();
+    await first.send.write(Buffer.from("x"));
+    await rust.do("give-up 77 78", "given-up");
+    assert.equal(await first.send.stopped(), 77n);
+    await assert.rejects(
+      first.receive.read(),
+      (error) => error instanceof EndpointError && error.streamCode === 78n,
+    );
+    const second = await here.openBi();
+    await second.send.write(Buffer.from("x"));
+    const codes = rust.do("given-up", "codes");
+    second.send.reset(9n);
+    second.receive.stop(10n);
+    const { reset, stopped } = await codes;
+    assert.deepEqual([reset, stopped], [9, 10]);
+  });
+
+  test(`${who}: closing tells the other side code and reason`, options, async () => {
+    await using ours = await bind();
+    await using rust = await RustPeer.start();
+    const how = { ticket: ours.ticket(), addr: rust.addr };
+    const first = (await rust.connect(ours, dialer, how)).here;
+    const closed = rust.do("closed", "closed");
+    await first.close({ code: 7n, reason: "bye" });
+    const { code, reason } = await closed;
+    assert.deepEqual([code, reason], [7, "bye"]);
+    const second = (await rust.connect(ours, dialer, how)).here;
+    await rust.do("close 8 cheers", "closed-here");
+    assert.deepEqual(await second.closed, {
+      type: "application",
+      origin: "peer",
+      code: 8n,
+      reason: "cheers",
+    });
+  });
+
+  test(`${who}: a connection on which nothing comes ends for both`, options, async () => {
+    await using ours = await bind({ transport: { keepAliveIntervalMs: 0 } });
+    await using rust = await RustPeer.start("--bind", "127.0.0.1:0", "--idle", "2500");
+    const how = { ticket: ours.ticket(), addr: rust.addr };
+    const { here } = await rust.connect(ours, dialer, how);
+    const [cause, { how: theirs }] = await Promise.all([here.closed, rust.do("closed", "closed")]);
+    assert.deepEqual(cause, { type: "timeout", handshaking: false });
+    assert.equal(theirs, "TimedOut");
+  });
+
+  test(`${who} by its id alone, on the public network as local servers play it`, {
+    ...options,
+    skip: noRustPeer || noIrohRelay || noDnsServer,
+  }, async () => {
+    await using relay = await IrohRelay.start();
+    await using directory = await IrohDnsServer.start();
+    const { pkarrRelay } = directory;
+    await using ours = await bind({
+      ...presets.n0({
+        relays: [relay.url],
+        pkarrRelay,
+        dnsOrigin: "irohdns.example.",
+        dnsServers: [directory.dns],
+      }),
+    });
+    await ours.online();
+    await using rust = await RustPeer.start(
+      ...["--bind", "127.0.0.1:0", "--relay", relay.url, "--pkarr", pkarrRelay],
+    );
+    await published(pkarrRelay, [
+      ours.id.toZ32(),
+      EndpointTicket.parse(rust.ticket).addr.id.toZ32(),
+    ]);
+    const { here, there } = await rust.connect(ours, dialer, {
+      ticket: ours.id.toString(),
+      addr: rust.id,
+    });
+    assert.equal(here.remoteId.toString(), rust.id);
+    assert.equal(there.id, ours.id.toString());
+  });
+
+  for (const relayIs of ["iroh's relay", "our relay"] as const) {
+    test(`${who}: we meet at ${relayIs}, knowing nothing else, and move to a direct path`, {
+      ...options,
+      skip: noRustPeer || (relayIs === "iroh's relay" && noIrohRelay),
+    }, async () => {
+      await using relay =
+        relayIs === "our relay"
+          ? await RelayServer.start({ listen: { host: "127.0.0.1", port: 0 } })
+          : await IrohRelay.start();
+      await using ours = await Endpoint.bind({ alpns: [alpn], relays: [relay.url] });
+      await ours.online();
+      await using rust = await RustPeer.start("--relay", relay.url);
+      const { here } = await rust.connect(ours, dialer, {
+        ticket: `${ours.id} ${relay.url}`,
+        addr: EndpointAddr.from({ id: rust.id, addrs: [relay.url] }),
+      });
+      await direct(here);
+      const asked = rust.do("accept-bi", "asked");
+      const { send, receive } = await here.openBi();
+      await send.write(Buffer.from("here"));
+      void send.finish();
+      assert.equal((await asked).text, "here");
+      assert.equal(text(await receive.readToEnd(100)), "here!");
+    });
+  }
+
+  test(`${who}: the protocol of examples/custom-protocol, with 16 MB`, options, async () => {
+    await using ours = await Endpoint.bind({ bind: "127.0.0.1:0" });
+    await using rust = await RustPeer.start();
+    const bytes = Buffer.from(Uint8Array.from({ length: 16_000_000 }, (_, index) => index % 251));
+    const expected = createHash("sha256").update(bytes).digest("hex");
+    if (dialer === "ours") {
+      const accepted = rust.do("accept", "connected");
+      const connection = await ours.connect(rust.addr, digestAlpn);
+      await accepted;
+      const served = rust.do("serve-digest", "served");
+      const sum = await digest(connection, pieces(bytes));
+      assert.equal(Buffer.from(sum).toString("hex"), expected);
+      assert.equal((await served).digest, expected);
+    } else {
+      await using router = new Router(ours);
+      router.accept(digestAlpn, digestHandler);
+      await rust.do(`dial-digest ${ours.ticket()}`, "connected");
+      const { answer, sent } = await rust.do(`digest ${bytes.length}`, "digest");
+      assert.deepEqual([sent, answer], [expected, expected]);
+    }
+  });
+
+  test(`${who} by its id alone, found in the local network (mDNS)`, {
+    ...options,
+    skip: noRustPeer || noMulticast,
+  }, async (context) => {
+    await using ours = await Endpoint.bind({ alpns: [alpn], discovery: [localNetwork()] });
+    if (ours.addr().ipAddrs.length === 0) {
+      context.skip("this machine has no network besides loopback");
+      return;
+    }
+    await using rust = await RustPeer.start("--mdns");
+    const { here, there } = await rust.connect(ours, dialer, {
+      ticket: ours.id.toString(),
+      addr: rust.id,
+    });
+    assert.equal(here.remoteId.toString(), rust.id);
+    assert.equal(there.id, ours.id.toString());
+  });
+}
+
+test("a key is the same peer on both sides", options, async () => {
+  const key = SecretKey.generate();
+  await using rust = await RustPeer.start("--bind", "127.0.0.1:0", "--key", key.toHex());
+  assert.equal(rust.id, key.publicKey.toString());
+});
+
+for (const dialer of dialers) {
+  const who = dialer === "ours" ? "we dial iroh 0.98" : "iroh 0.98 dials us";
+
+  test(`${who}: ids, streams, codes and closing`, {
+    ...options,
+    skip: noOldRustPeer,
+  }, async () => {
+    await using ours = await bind();
+    await using rust = await RustPeer.startOld();
+    const [address] = ours.boundAddresses;
+    const { here, there } = await rust.connect(ours, dialer, {
+      ticket: `${ours.id} 127.0.0.1:${address?.port}`,
+      addr: rust.addr,
+    });
+    assert.equal(here.remoteId.toString(), rust.id);
+    assert.equal(there.id, ours.id.toString());
+    const asked = rust.do("accept-bi", "asked");
+    const { send, receive } = await here.openBi();
+    const words = "many words ".repeat(50_000);
+    await send.write(Buffer.from(words));
+    void send.finish();
+    assert.equal((await asked).text, words);
+    assert.equal(text(await receive.readToEnd(1_000_000)), `${words}!`);
+    const first = await here.openBi();
+    await first.send.write(Buffer.from("x"));
+    await rust.do("give-up 77 78", "given-up");
+    assert.equal(await first.send.stopped(), 77n);
+    const closed = rust.do("closed", "closed");
+    await here.close({ code: 7n, reason: "bye" });
+    const { code, reason } = await closed;
+    assert.deepEqual([code, reason], [7, "bye"]);
+  });
+}
+
+async function* pieces(bytes: Uint8Array) {
+  for (let at = 0; at < bytes.length; at += 100_000) {
+    yield bytes.subarray(at, at + 100_000);
+  }
+}
+
+/** Resolves when data takes a path that is no relay. */
+async function direct(connection: Connection): Promise<void> {
+  const isDirect = (): boolean =>
+    connection.paths().some(({ active, remote }) => active && remote.type === "ip");
+  await new Promise<void>((resolve) => {
+    const stop = connection.onPathsChanged(() => check());
+    const check = (): void => {
+      if (isDirect()) {
+        stop();
+        resolve();
+      }
+    };
+    check();
+  });
+}
+
+/** Resolves when the directory has records of all these keys. */
+async function published(pkarrRelay: string, keys: readonly string[]): Promise<void> {
+  for (const key of keys) {
+    while (!(await fetch(`${pkarrRelay}/${key}`)).ok) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
