@@ -51,6 +51,12 @@ const modes = [
   ]),
 ];
 
+/**
+ * Suites that compare times of the call with limits of 200 to 500 ms. A machine that stands still for longer, as one that is
+ * shared does now and then, fails their cases; whatever fails twice in a row is ours.
+ */
+const timedSuites = ["Timeouts", "Deadline Propagation", "Client Cancellation"];
+
 /** What a run takes on two busy cores, several times over. */
 const runSeconds = 300;
 /** Runs at a time: one leaves a core idle now and then. */
@@ -77,6 +83,8 @@ A way says what calls go through
   short      calls of Connect and gRPC go the short way that they have when nobody watches them
   general    all calls go the way that those of gRPC-Web always go: an interceptor that does nothing, on both sides,
              sends them there
+
+Cases that look at the time are tried once more when they fail, and counted in the column "again".
 
 Options
   --mode <name>       only these: ${[...new Set(modes.map(({ name }) => name))].join(", ")}
@@ -237,21 +245,24 @@ function findGo() {
 
 /** Prints a line per run. Returns whether all cases of all runs have passed. */
 async function runAll() {
-  row("mode", "at", "engine", "protocol", "told", "way", "cases", "passed", "failed", "seconds");
-  const totals = { cases: 0, passed: 0 };
+  const columns = ["mode", "at", "engine", "protocol", "told", "way"];
+  row(...columns, "cases", "passed", "failed", "again", "seconds");
+  const totals = { cases: 0, passed: 0, again: 0 };
   const failures = [];
   for await (const { run, result, seconds } of inOrder(runs(), jobs, timed)) {
     const { mode, protocol, way } = run;
-    const { cases, passed, complete, output } = result;
+    const { cases, passed, again, complete, output } = result;
     const what = [mode.name, mode.at, mode.engine, protocol.name, protocol.told, way];
-    row(...what, cases, passed, cases - passed, seconds.toFixed(0));
+    row(...what, cases, passed, cases - passed, again, seconds.toFixed(0));
     totals.cases += cases;
     totals.passed += passed;
+    totals.again += again;
     if (!complete) {
       failures.push({ what, output });
     }
   }
-  row("all", "", "", "", "", "", totals.cases, totals.passed, totals.cases - totals.passed, "");
+  const { cases, passed, again } = totals;
+  row("all", "", "", "", "", "", cases, passed, cases - passed, again, "");
   for (const { what, output } of failures) {
     console.log(`\n──── ${what.join(", ")}\n${output.trim()}`);
   }
@@ -260,7 +271,7 @@ async function runAll() {
 
 async function timed(run) {
   const start = performance.now();
-  const result = await runSuites(run);
+  const result = await runTwiceWhatIsTimed(run);
   return { run, result, seconds: (performance.now() - start) / 1_000 };
 }
 
@@ -292,8 +303,28 @@ function row(...cells) {
   console.log(cells.map((cell) => `${cell}`.padStart(8)).join("  "));
 }
 
-/** One run of the runner. `complete`: every case was run and has passed. */
-async function runSuites({ mode, protocol, way }) {
+/** A run, whose failed cases are run again if all of them look at the time. `again`: how many that were. */
+async function runTwiceWhatIsTimed(run) {
+  const first = await runSuites(run, options.run);
+  const failed = [...first.output.matchAll(/^FAILED: (.+):$/gm)].map(([, name]) => name);
+  const timed = failed.every((name) => timedSuites.some((suite) => name.startsWith(`${suite}/`)));
+  if (failed.length === 0 || first.passed + failed.length !== first.cases || !timed) {
+    return { ...first, again: 0 };
+  }
+  const second = await runSuites(run, failed);
+  return {
+    cases: first.cases,
+    passed: first.passed + second.passed,
+    again: failed.length,
+    complete: second.complete && second.cases === failed.length,
+    output: first.output + second.output,
+  };
+}
+
+/**
+ * One run of the runner, of the cases that match a pattern or of all. `complete`: every case was run and has passed.
+ */
+async function runSuites({ mode, protocol, way }, patterns) {
   const program = (name) => [
     ...[process.execPath, join(compiled, `${name}.mjs`)],
     ...["--way", way, "--at", mode.at, "--engine", mode.engine],
@@ -308,7 +339,7 @@ async function runSuites({ mode, protocol, way }) {
   const { code, output } = await spawnRunner([
     ...["--mode", mode.name, "--conf", configFile(protocol.name, mode.at)],
     ...files.flatMap((name) => ["--test-file", join(suites, name)]),
-    ...options.run.flatMap((pattern) => ["--run", pattern]),
+    ...patterns.flatMap((pattern) => ["--run", pattern]),
     ...(options.verbose ? ["-v"] : []),
     ...["--", ...tested[mode.name]],
   ]);

@@ -37,6 +37,7 @@ export const conformanceService: Omit<ServiceImpl<typeof ConformanceService>, "u
     ),
 
   async clientStream(requests, context) {
+    const timeoutMs = context.timeoutMs();
     const received: Any[] = [];
     let definition: UnaryResponseDefinition | undefined;
     for await (const request of requests) {
@@ -45,7 +46,7 @@ export const conformanceService: Omit<ServiceImpl<typeof ConformanceService>, "u
       }
       received.push(anyPack(ClientStreamRequestSchema, request));
     }
-    return await answerOnce(definition, received, context);
+    return await answerOnce(definition, received, context, timeoutMs);
   },
 
   async *serverStream(request, context) {
@@ -55,11 +56,12 @@ export const conformanceService: Omit<ServiceImpl<typeof ConformanceService>, "u
   },
 
   async *bidiStream(requests, context) {
+    const timeoutMs = context.timeoutMs();
     let answers: Answers | undefined;
     let fullDuplex = false;
     for await (const request of requests) {
       if (answers === undefined) {
-        answers = new Answers(request.responseDefinition, context);
+        answers = new Answers(request.responseDefinition, context, timeoutMs);
         fullDuplex = request.fullDuplex;
       }
       answers.received.push(anyPack(BidiStreamRequestSchema, request));
@@ -74,15 +76,19 @@ export const conformanceService: Omit<ServiceImpl<typeof ConformanceService>, "u
   },
 };
 
-/** The answer of a method with a single response. */
+/**
+ * The answer of a method with a single response. `timeoutMs`, as elsewhere, is what the caller's deadline left when the call
+ * came: the suite compares it with what was sent, however long messages took.
+ */
 async function answerOnce(
   definition: UnaryResponseDefinition | undefined,
   requests: Any[],
   context: HandlerContext,
+  timeoutMs = context.timeoutMs(),
 ): Promise<{ payload: ConformancePayload }> {
   checkWire(context);
   setMetadata(definition, context);
-  const requestInfo = describeRequest(requests, context);
+  const requestInfo = describeRequest(requests, context, timeoutMs);
   await pause(definition?.responseDelayMs, context);
   switch (definition?.response.case) {
     case "error":
@@ -100,11 +106,17 @@ class Answers {
   received: Any[] = [];
   readonly #definition: StreamResponseDefinition | undefined;
   readonly #context: HandlerContext;
+  readonly #timeoutMs: number | undefined;
   #sent = 0;
 
-  constructor(definition: StreamResponseDefinition | undefined, context: HandlerContext) {
+  constructor(
+    definition: StreamResponseDefinition | undefined,
+    context: HandlerContext,
+    timeoutMs = context.timeoutMs(),
+  ) {
     this.#definition = definition;
     this.#context = context;
+    this.#timeoutMs = timeoutMs;
     checkWire(context);
     setMetadata(definition, context);
   }
@@ -117,9 +129,7 @@ class Answers {
   async next(options: { withRequests: boolean }): Promise<{ payload: ConformancePayload }> {
     const data = this.#definition?.responseData[this.#sent] ?? new Uint8Array();
     const described =
-      this.#sent === 0 || options.withRequests
-        ? { requestInfo: describeRequest(this.received, this.#context) }
-        : {};
+      this.#sent === 0 || options.withRequests ? { requestInfo: this.#describeReceived() } : {};
     this.received = [];
     this.#sent += 1;
     await pause(this.#definition?.responseDelayMs, this.#context);
@@ -133,10 +143,12 @@ class Answers {
     }
     const error = this.#definition?.error;
     if (error !== undefined) {
-      throw this.#sent === 0
-        ? withRequest(error, describeRequest(this.received, this.#context))
-        : errorFrom(error);
+      throw this.#sent === 0 ? withRequest(error, this.#describeReceived()) : errorFrom(error);
     }
+  }
+
+  #describeReceived(): ConformancePayload_RequestInfo {
+    return describeRequest(this.received, this.#context, this.#timeoutMs);
   }
 }
 
@@ -147,12 +159,15 @@ function payload(content: {
   return { payload: create(ConformancePayloadSchema, content) };
 }
 
-function describeRequest(requests: Any[], context: HandlerContext): ConformancePayload_RequestInfo {
+function describeRequest(
+  requests: Any[],
+  context: HandlerContext,
+  timeoutMs: number | undefined,
+): ConformancePayload_RequestInfo {
   const info = create(ConformancePayload_RequestInfoSchema, {
     requestHeaders: describeHeaders(context.requestHeader),
     requests,
   });
-  const timeoutMs = context.timeoutMs();
   if (timeoutMs !== undefined) {
     info.timeoutMs = BigInt(Math.trunc(timeoutMs));
   }
