@@ -16,12 +16,12 @@ function start(program: string, ...args: string[]): Running {
 
 /** Runs `use` with the ticket of an echo server, which is then stopped with Ctrl-C and has to end well. */
 async function withServer(
-  use: (ticket: string) => Promise<void>,
+  use: (ticket: string, server: Running) => Promise<void>,
   ...args: string[]
 ): Promise<void> {
   const server = start("echo/server", ...args);
   try {
-    await use(await server.line(/^ticket +(\S+)$/));
+    await use(await server.line(/^ticket +(\S+)$/), server);
     server.child.kill("SIGINT");
     const { code, stderr } = await server.ended;
     assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
@@ -47,8 +47,9 @@ test("npm start shows every kind of call between two processes and ends by itsel
 });
 
 test("the echo client repeats, converses and pings", async () => {
-  await withServer(async (ticket) => {
-    const client = (...args: string[]) => start("echo/client", "--to", ticket, ...args).ended;
+  await withServer(async (ticket, server) => {
+    const run = (...args: string[]) => start("echo/client", "--to", ticket, ...args);
+    const client = (...args: string[]) => run(...args).ended;
     const repeated = await client("--message", "hi", "--count", "3");
     assert.equal(repeated.code, 0, repeated.stderr);
     assert.match(repeated.stdout, /^(unary +"hi" +[0-9.]+ ms\n){3}$/);
@@ -60,6 +61,16 @@ test("the echo client repeats, converses and pings", async () => {
     const pinged = await client("--ping", "--count", "20");
     assert.equal(pinged.code, 0, pinged.stderr);
     assert.match(pinged.stdout, /^20 calls: fastest .* ms, median .* ms, .*, slowest .* ms\n/);
+
+    const interrupted = run("--ping", "--count", "100000000");
+    // One that dials, one to measure, which has come back when there is another.
+    for (let number = 1; number <= 3; number++) {
+      await server.line(/echo\.v1\.EchoService\/Echo/);
+    }
+    interrupted.child.kill("SIGINT");
+    const { code, stdout } = await interrupted.ended;
+    assert.equal(code, 130);
+    assert.match(stdout, /^[1-9][0-9]* calls: fastest .* ms, .* ms\n$/);
   });
 });
 

@@ -65,20 +65,29 @@ export async function conversation({ client, message, count, options }: Calls): 
   }
 }
 
-/** Round trips of empty calls, and what came of them. */
+/** Round trips of empty calls, and what came of them, also when Ctrl-C ends them early. */
 export async function ping({ client, count, options }: Calls): Promise<void> {
   const times: number[] = [];
   // The first call dials.
   await client.echo({}, options);
-  for (let number = 1; number <= count; number++) {
-    const start = performance.now();
-    await client.echo({}, options);
-    times.push(performance.now() - start);
+  try {
+    while (times.length < count) {
+      const start = performance.now();
+      await client.echo({}, options);
+      times.push(performance.now() - start);
+    }
+  } finally {
+    if (times.length > 0) {
+      printStatistics(times);
+    }
   }
+}
+
+function printStatistics(times: number[]): void {
   times.sort((a, b) => a - b);
   const at = (fraction: number): string =>
     formatMs(times[Math.min(times.length - 1, Math.floor(times.length * fraction))] ?? 0);
   console.log(
-    `${count} calls: fastest ${at(0)}, median ${at(0.5)}, 95 % within ${at(0.95)}, slowest ${at(1)}`,
+    `${times.length} calls: fastest ${at(0)}, median ${at(0.5)}, 95 % within ${at(0.95)}, slowest ${at(1)}`,
   );
 }
