@@ -30,7 +30,7 @@ type EndingContext = ReturnType<typeof createHandlerContext>;
 type Implementation = (request: unknown, context: HandlerContext) => unknown;
 
 /**
- * The short way of a method in gRPC, and of a stream in the Connect protocol: as `handle`, which connect-es has made for the
+ * The short way of a streaming method in gRPC and the Connect protocol: as `handle`, which connect-es has made for the
  * method, without the chains of generators between the content and the implementation. Requests of other protocols, and
  * those that are to be refused before their content is looked at, go to `handle`. Undefined where somebody could see the
  * difference, as interceptors do.
@@ -43,6 +43,7 @@ export function envelopeHandler(
 ): UniversalHandlerFn | undefined {
   const options = validateUniversalHandlerOptions(handlers);
   if (
+    method.methodKind === "unary" ||
     typeof implementation !== "function" ||
     options.interceptors.length > 0 ||
     options.requireConnectProtocolHeader ||
@@ -63,7 +64,6 @@ export function envelopeHandler(
     if (
       found === undefined ||
       !served[found.protocol.name] ||
-      (method.methodKind === "unary" && !found.protocol.hasUnary) ||
       request.method !== "POST" ||
       scope?.refusal !== undefined
     ) {
@@ -106,7 +106,7 @@ export function envelopeHandler(
       over: () => {},
     });
     const answer = new EnvelopeAnswer({
-      begin: () => begin(method, run, input, context, scope),
+      begin: () => begin(method, run, input, context),
       scope,
       context,
       serialize: (message) => serialize(create(method.output, message as Message)),
@@ -137,18 +137,12 @@ async function begin(
   run: Implementation,
   input: AsyncIterable<Message>,
   context: HandlerContext,
-  scope: CallScope | undefined,
 ): Promise<AsyncIterator<unknown>> {
   switch (method.methodKind) {
-    case "unary": {
-      const response = await run(await only(input, "unary"), context);
-      scope?.complete();
-      return iteratorOf(createAsyncIterable([response]));
-    }
     case "client_streaming":
       return iteratorOf(createAsyncIterable([await run(input, context)]));
     case "server_streaming":
-      return iteratorOf(run(await only(input, "server-streaming"), context));
+      return iteratorOf(run(await only(input), context));
     default:
       return iteratorOf(run(input, context));
   }
@@ -159,15 +153,15 @@ function iteratorOf(messages: unknown): AsyncIterator<unknown> {
 }
 
 /** The one message of a request that has one. Its errors are connect-es's. */
-async function only(input: AsyncIterable<Message>, kind: string): Promise<Message> {
+async function only(input: AsyncIterable<Message>): Promise<Message> {
   const messages = input[Symbol.asyncIterator]();
   const first = await messages.next();
   if (first.done === true) {
-    throw violation(`missing input message for ${kind} method`);
+    throw violation("missing input message for server-streaming method");
   }
   const second = await messages.next();
   if (second.done !== true) {
-    throw violation(`received extra input message for ${kind} method`);
+    throw violation("received extra input message for server-streaming method");
   }
   return first.value;
 }

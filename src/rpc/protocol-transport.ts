@@ -5,7 +5,6 @@ import { createTransport as createGrpc } from "@connectrpc/connect/protocol-grpc
 import { createTransport as createGrpcWeb } from "@connectrpc/connect/protocol-grpc-web";
 import { deliverUntilAbort } from "./deliver-until-abort.ts";
 import { followSignals } from "./follow-signals.ts";
-import { GrpcCaller } from "./grpc-call.ts";
 import { StreamCaller } from "./stream-call.ts";
 import { UnaryCaller } from "./unary-call.ts";
 import { type BeginCall, universalCall } from "./universal-call.ts";
@@ -14,16 +13,6 @@ import { type BeginCall, universalCall } from "./universal-call.ts";
 export type Protocol = "connect" | "grpc" | "grpc-web";
 
 const creators = { connect: createConnect, grpc: createGrpc, "grpc-web": createGrpcWeb } as const;
-
-type MakeUnaryCaller = (
-  options: ProtocolTransportOptions,
-  begin: BeginCall,
-) => Pick<UnaryCaller, "call" | "takes">;
-
-const unaryCallers: Readonly<Partial<Record<Protocol, MakeUnaryCaller>>> = {
-  connect: (options, begin) => new UnaryCaller(options, begin),
-  grpc: (options, begin) => new GrpcCaller(options, begin),
-};
 
 export type ProtocolTransportOptions = Omit<CommonTransportOptions, "httpClient">;
 
@@ -43,8 +32,9 @@ export function createProtocolTransport(
       httpClient: (request) => universalCall(request, begin),
     }),
   );
-  const caller = unaryCallers[protocol]?.(options, begin);
-  const streamer = protocol === "grpc-web" ? undefined : new StreamCaller(protocol, options, begin);
+  const hasShortWay = protocol !== "grpc-web";
+  const caller = hasShortWay ? new UnaryCaller(protocol, options, begin) : undefined;
+  const streamer = hasShortWay ? new StreamCaller(protocol, options, begin) : undefined;
   return {
     unary: async (method, signal, timeoutMs, header, input, contextValues) => {
       if (caller?.takes(method) === true) {

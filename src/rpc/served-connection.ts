@@ -38,7 +38,7 @@ export class ServedConnection implements ServerCallContext {
     const head = readUnaryRequestHead(fields);
     if (head !== undefined) {
       const route = this.route(head.path);
-      if (route.unary !== undefined) {
+      if (route.unary?.serves(head.protocol) === true) {
         return new UnaryServerCall(this, stream, head, route, route.unary);
       }
     }

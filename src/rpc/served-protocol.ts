@@ -17,8 +17,6 @@ import {
 /** A protocol whose messages come in envelopes: gRPC, and Connect's streams. */
 export interface ServedProtocol {
   readonly name: "connect" | "grpc";
-  /** Whether it has its envelopes around the messages of unary calls, too. */
-  readonly hasUnary: boolean;
   readonly timeoutHeader: string;
   readonly encodingHeader: string;
   readonly acceptHeader: string;
@@ -36,7 +34,6 @@ export interface ServedProtocol {
 
 const connect: ServedProtocol = {
   name: "connect",
-  hasUnary: false,
   timeoutHeader: "connect-timeout-ms",
   encodingHeader: "connect-content-encoding",
   acceptHeader: "connect-accept-encoding",
@@ -51,7 +48,6 @@ const connect: ServedProtocol = {
 
 const grpc: ServedProtocol = {
   name: "grpc",
-  hasUnary: true,
   timeoutHeader: "grpc-timeout",
   encodingHeader: "grpc-encoding",
   acceptHeader: "grpc-accept-encoding",

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createHandlerContext, type HandlerContext } from "@connectrpc/connect";
-import { EchoService } from "../../test/support/echo-service.ts";
+import { EchoService, echoImplementation } from "../../test/support/echo-service.ts";
 import { testPeer } from "../../test/support/rpc-pair.ts";
 import { nodePlatform } from "../base/node-platform.ts";
 import { UnaryContext } from "./unary-context.ts";
-import { readUnaryRequestHead } from "./unary-route.ts";
+import { readUnaryRequestHead, unaryRoute } from "./unary-route.ts";
 
 function contextOf(): HandlerContext {
   const head = readUnaryRequestHead([
@@ -17,7 +17,9 @@ function contextOf(): HandlerContext {
     ["x-custom", "1"],
   ]);
   assert.ok(head !== undefined, "a head that goes the short way");
-  const context = new UnaryContext(EchoService.method.echo, head, {
+  const route = unaryRoute(EchoService.method.echo, echoImplementation.echo, {});
+  assert.ok(route !== undefined, "a method that has a short way");
+  const context = new UnaryContext(route, head, {
     caller: testPeer,
     platform: nodePlatform,
   });

@@ -1,17 +1,16 @@
-import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, type HandlerContext } from "@connectrpc/connect";
 import type { Timer } from "../base/platform.ts";
 import { callerValues } from "./caller.ts";
 import { headersFromFields } from "./fields.ts";
 import type { ServerCallContext } from "./server-call.ts";
-import { contentTypes, type UnaryRequestHead } from "./unary-route.ts";
+import type { UnaryRequestHead, UnaryRoute } from "./unary-route.ts";
 
 /**
  * What a handler of the short way gets beside the message. Most handlers look at little of it, so headers, signal and
  * context values are made when someone looks.
  */
 export class UnaryContext {
-  readonly #method: DescMethod;
+  readonly #route: UnaryRoute;
   readonly #head: UnaryRequestHead;
   readonly #context: Pick<ServerCallContext, "caller" | "platform">;
   #arrivedMs = 0;
@@ -25,11 +24,11 @@ export class UnaryContext {
   #values: ContextValues | undefined;
 
   constructor(
-    method: DescMethod,
+    route: UnaryRoute,
     head: UnaryRequestHead,
     context: Pick<ServerCallContext, "caller" | "platform">,
   ) {
-    this.#method = method;
+    this.#route = route;
     this.#head = head;
     this.#context = context;
   }
@@ -46,12 +45,14 @@ export class UnaryContext {
   }
 
   get responseHeader(): Headers {
-    this.#responseHeader ??= new Headers({ "content-type": contentTypes[this.#head.format] });
+    this.#responseHeader ??= new Headers(
+      this.#head.protocol.responseHeader(this.#head, this.#route),
+    );
     return this.#responseHeader;
   }
 
   get responseTrailer(): Headers {
-    this.#responseTrailer ??= new Headers();
+    this.#responseTrailer ??= new Headers(this.#head.protocol.responseTrailer);
     return this.#responseTrailer;
   }
 
@@ -86,11 +87,11 @@ export class UnaryContext {
     const { authority, fields, path } = this.#head;
     switch (name) {
       case "method":
-        return this.#method;
+        return this.#route.method;
       case "service":
-        return this.#method.parent;
+        return this.#route.method.parent;
       case "protocolName":
-        return "connect";
+        return this.#head.protocol.name;
       case "requestMethod":
         return "POST";
       case "url":

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ConnectRouterOptions } from "@connectrpc/connect";
 import fc from "fast-check";
 import { EchoService, echoImplementation } from "../../test/support/echo-service.ts";
 import { type FieldSection, parseRequestHead } from "./fields.ts";
+import { unaryFormats } from "./unary-protocol.ts";
 import { readUnaryRequestHead, unaryRoute } from "./unary-route.ts";
 
 const plain: FieldSection = [
@@ -41,9 +43,33 @@ test("JSON is plain as well", () => {
   assert.equal(head?.format, "json");
 });
 
+test("gRPC has headers of its own", () => {
+  for (const [contentType, format] of [
+    ["application/grpc", "binary"],
+    ["application/grpc+proto", "binary"],
+    ["application/grpc+json", "json"],
+  ] as const) {
+    const fields: FieldSection = [
+      ...without("content-type"),
+      ["content-type", contentType],
+      ["grpc-timeout", "5m"],
+      ["grpc-accept-encoding", "gzip"],
+      ["connect-timeout-ms", "7"],
+      ["accept-encoding", "br"],
+      ["content-encoding", "br"],
+    ];
+    const head = readUnaryRequestHead(fields);
+    assert.equal(head?.protocol.name, "grpc");
+    assert.equal(head?.format, format);
+    assert.equal(head?.timeout, "5m");
+    assert.equal(head?.acceptEncoding, "gzip");
+    assert.equal(readUnaryRequestHead([...fields, ["grpc-encoding", "gzip"]]), undefined);
+  }
+});
+
 const others: Readonly<Record<string, FieldSection>> = {
   GET: [...without(":method"), [":method", "GET"]],
-  gRPC: [...without("content-type"), ["content-type", "application/grpc"]],
+  "gRPC-Web": [...without("content-type"), ["content-type", "application/grpc-web"]],
   "a stream": [...without("content-type"), ["content-type", "application/connect+proto"]],
   "a content type with parameters": [
     ...without("content-type"),
@@ -92,13 +118,24 @@ test("whatever is read, the general way would read alike", () => {
   );
 });
 
+test("a route serves the protocols that were not turned off", () => {
+  const served = (options: ConnectRouterOptions): string[] => {
+    const route = unaryRoute(EchoService.method.echo, echoImplementation.echo, options);
+    return [...new Set([...unaryFormats.values()].map(({ protocol }) => protocol))]
+      .filter((protocol) => route?.serves(protocol))
+      .map(({ name }) => name);
+  };
+  assert.deepEqual(served({}), ["connect", "grpc"]);
+  assert.deepEqual(served({ connect: false }), ["grpc"]);
+  assert.deepEqual(served({ grpc: false }), ["connect"]);
+});
+
 test("methods that somebody watches have no short way", () => {
   const method = EchoService.method.echo;
   const { echo } = echoImplementation;
   assert.notEqual(unaryRoute(method, echo, {}), undefined);
   assert.equal(unaryRoute(method, undefined, {}), undefined);
   assert.equal(unaryRoute(EchoService.method.repeat, echoImplementation.repeat, {}), undefined);
-  assert.equal(unaryRoute(method, echo, { connect: false }), undefined);
   assert.equal(unaryRoute(method, echo, { interceptors: [(next) => next] }), undefined);
   assert.equal(unaryRoute(method, echo, { requireConnectProtocolHeader: true }), undefined);
   assert.equal(

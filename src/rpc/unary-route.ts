@@ -7,31 +7,27 @@ import {
 } from "@bufbuild/protobuf";
 import type { ConnectRouterOptions, HandlerContext } from "@connectrpc/connect";
 import {
+  type Compression,
+  compressionNegotiate,
   createMethodSerializationLookup,
   validateUniversalHandlerOptions,
 } from "@connectrpc/connect/protocol";
-import { contentTypeUnaryJson, contentTypeUnaryProto } from "@connectrpc/connect/protocol-connect";
 import { type FieldSection, isAuthority } from "./fields.ts";
+import { type UnaryProtocol, unaryFormats } from "./unary-protocol.ts";
 
 /** What a unary call has to know of its method to go the short way. */
 export interface UnaryRoute {
   readonly method: DescMethod;
   readonly options: ReturnType<typeof validateUniversalHandlerOptions>;
+  /** Whether the service is served with this protocol. */
+  serves(protocol: UnaryProtocol): boolean;
+  /** What an answer may be compressed with for a caller who accepts this. */
+  compression(acceptEncoding: string | null): Compression | undefined;
   /** Runs the implementation on an encoded request. */
   invoke(request: Uint8Array, format: Format, context: HandlerContext): Promise<Uint8Array>;
 }
 
 export type Format = "binary" | "json";
-
-export const contentTypes: Readonly<Record<Format, string>> = {
-  binary: contentTypeUnaryProto,
-  json: contentTypeUnaryJson,
-};
-
-const formats: ReadonlyMap<string, Format> = new Map([
-  [contentTypeUnaryProto, "binary"],
-  [contentTypeUnaryJson, "json"],
-]);
 
 type Implementation = (request: unknown, context: HandlerContext) => unknown;
 
@@ -45,19 +41,24 @@ export function unaryRoute(
   if (
     method.methodKind !== "unary" ||
     typeof implementation !== "function" ||
-    handlers.connect === false ||
     options.interceptors.length > 0 ||
     options.requireConnectProtocolHeader ||
     options.shutdownSignal !== undefined
   ) {
     return undefined;
   }
-  const { binaryOptions, jsonOptions } = options;
+  const { acceptCompression, binaryOptions, jsonOptions } = options;
   const lookup = createMethodSerializationLookup(method, binaryOptions, jsonOptions, options);
   const run = implementation as Implementation;
   return {
     method,
     options,
+    serves: ({ name }) => handlers[name] !== false,
+    compression: memoize((acceptEncoding) =>
+      acceptEncoding === null
+        ? undefined
+        : (compressionNegotiate(acceptCompression, null, acceptEncoding, "").response ?? undefined),
+    ),
     invoke: async (request, format, context) => {
       const binary = format === "binary";
       const message = lookup.getI(binary).parse(request);
@@ -68,26 +69,41 @@ export function unaryRoute(
   };
 }
 
+/** Callers accept one of a few lists of compressions; strangers may send others. */
+function memoize<T>(find: (key: string | null) => T): (key: string | null) => T {
+  const known = new Map<string | null, T>();
+  return (key) => {
+    if (known.has(key)) {
+      return known.get(key) as T;
+    }
+    const value = find(key);
+    if (known.size < maxKnown) {
+      known.set(key, value);
+    }
+    return value;
+  };
+}
+
+const maxKnown = 16;
+
 /** What the head of a request says that can go the short way. */
 export interface UnaryRequestHead {
   readonly fields: FieldSection;
   readonly path: string;
   readonly authority: string;
+  readonly protocol: UnaryProtocol;
   readonly format: Format;
   readonly timeout: string | null;
   readonly acceptEncoding: string | null;
   readonly contentLength: number;
 }
 
-/** Reads the header section of a request; undefined when it is not a plain one of the Connect protocol. */
+/** Reads the header section of a request; undefined when it is none of those that can go the short way. */
 export function readUnaryRequestHead(fields: FieldSection): UnaryRequestHead | undefined {
   let method = "";
   let path = "";
   let authority = "";
-  let format: Format | undefined;
-  let timeout: string | null = null;
-  let acceptEncoding: string | null = null;
-  let contentLength = 0;
+  let contentType: string | undefined;
   for (const [name, value] of fields) {
     switch (name) {
       case ":method":
@@ -100,17 +116,34 @@ export function readUnaryRequestHead(fields: FieldSection): UnaryRequestHead | u
         authority = value;
         break;
       case "content-type":
-        if (format !== undefined) {
+        if (contentType !== undefined) {
           return undefined;
         }
-        format = formats.get(value);
+        contentType = value;
         break;
-      case "content-encoding":
+    }
+  }
+  const known = unaryFormats.get(contentType ?? "");
+  if (
+    method !== "POST" ||
+    known === undefined ||
+    !path.startsWith("/") ||
+    !isAuthority(authority)
+  ) {
+    return undefined;
+  }
+  const { protocol, format } = known;
+  let timeout: string | null = null;
+  let acceptEncoding: string | null = null;
+  let contentLength = 0;
+  for (const [name, value] of fields) {
+    switch (name) {
+      case protocol.encodingHeader:
         return undefined;
-      case "connect-timeout-ms":
+      case protocol.timeoutHeader:
         timeout = joined(timeout, value);
         break;
-      case "accept-encoding":
+      case protocol.acceptHeader:
         acceptEncoding = joined(acceptEncoding, value);
         break;
       case "content-length":
@@ -118,15 +151,7 @@ export function readUnaryRequestHead(fields: FieldSection): UnaryRequestHead | u
         break;
     }
   }
-  if (
-    method !== "POST" ||
-    format === undefined ||
-    !path.startsWith("/") ||
-    !isAuthority(authority)
-  ) {
-    return undefined;
-  }
-  return { fields, path, authority, format, timeout, acceptEncoding, contentLength };
+  return { fields, path, authority, protocol, format, timeout, acceptEncoding, contentLength };
 }
 
 /** As `Headers` has it: without white space around it, and joined with what came before (RFC 9110 §5.3, §5.5). */

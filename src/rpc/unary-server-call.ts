@@ -1,46 +1,23 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import {
-  type Compression,
-  compressionNegotiate,
-  createAsyncIterable,
-} from "@connectrpc/connect/protocol";
-import {
-  codeToHttpStatus,
-  contentTypeUnaryJson,
-  errorToJsonBytes,
-  parseTimeout,
-  trailerMux,
-} from "@connectrpc/connect/protocol-connect";
+import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import { H3, type H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import { BodySender } from "./body-sender.ts";
 import { callComplete } from "./call-scope.ts";
 import { callerName } from "./caller.ts";
 import { abortReason, answerUnwanted } from "./connect-errors.ts";
-import { ContentBuffer } from "./content-buffer.ts";
-import { type FieldSection, responseFields } from "./fields.ts";
 import { HeldContent } from "./held-content.ts";
-import { messageTooLarge } from "./message-limits.ts";
 import type { Route, ServerCallContext } from "./server-call.ts";
 import { UnaryContext } from "./unary-context.ts";
-import {
-  contentTypes,
-  type Format,
-  type UnaryRequestHead,
-  type UnaryRoute,
-} from "./unary-route.ts";
-
-interface Answer {
-  readonly status: number;
-  readonly content: Uint8Array;
-}
+import type { AnsweredCall, UnaryAnswer, UnaryContent } from "./unary-protocol.ts";
+import type { UnaryRequestHead, UnaryRoute } from "./unary-route.ts";
 
 /** Longer answers are sent as their stream takes them. Bytes. */
 const maxAnswerAtOnce = 65_536;
 
 /**
- * A unary call of the Connect protocol that goes the short way: as a {@link ServerCall} to the peer, to the byte, and to
- * the handler.
+ * A unary call of the Connect protocol or gRPC that goes the short way: as a {@link ServerCall} to the peer, to the byte,
+ * and to the handler.
  */
 export class UnaryServerCall implements MessageHandler {
   readonly #context: ServerCallContext;
@@ -49,7 +26,7 @@ export class UnaryServerCall implements MessageHandler {
   readonly #route: Route;
   readonly #unary: UnaryRoute;
   #sender: BodySender | undefined;
-  readonly #content = new ContentBuffer();
+  readonly #content: UnaryContent;
   readonly #held: HeldContent;
   readonly #handlerContext: UnaryContext;
   /** May the peer call this? Asked for while the request arrives. */
@@ -72,8 +49,9 @@ export class UnaryServerCall implements MessageHandler {
     this.#head = head;
     this.#route = route;
     this.#unary = unary;
+    this.#content = head.protocol.content(unary.options.readMaxBytes);
     this.#held = new HeldContent(context.budget, stream, "whole");
-    this.#handlerContext = new UnaryContext(unary.method, head, context);
+    this.#handlerContext = new UnaryContext(unary, head, context);
   }
 
   // MessageHandler
@@ -84,16 +62,16 @@ export class UnaryServerCall implements MessageHandler {
       this.#stream.cancel(H3.REQUEST_REJECTED);
       return;
     }
-    const { maxTimeoutMs, readMaxBytes } = this.#unary.options;
-    const { timeoutMs, error } = parseTimeout(this.#head.timeout, maxTimeoutMs);
+    const { protocol, timeout, contentLength } = this.#head;
+    const { timeoutMs, error } = protocol.parseTimeout(timeout, this.#unary.options.maxTimeoutMs);
     this.#handlerContext.arrived(timeoutMs);
     if (error !== undefined) {
       this.#fail(error);
       return;
     }
     this.#authorize();
-    if (!this.#answering && this.#head.contentLength > readMaxBytes) {
-      this.#fail(messageTooLarge(readMaxBytes, this.#head.contentLength));
+    if (!this.#answering) {
+      this.#take(() => this.#content.expect(contentLength));
     }
   }
 
@@ -103,13 +81,10 @@ export class UnaryServerCall implements MessageHandler {
     if (this.#answering) {
       return;
     }
-    const { readMaxBytes } = this.#unary.options;
-    this.#content.push(bytes);
-    if (this.#content.length > readMaxBytes) {
-      this.#fail(messageTooLarge(readMaxBytes));
-    } else {
+    this.#take(() => {
+      this.#content.push(bytes);
       this.#held.add(bytes);
-    }
+    });
   }
 
   trailers(): void {
@@ -138,6 +113,14 @@ export class UnaryServerCall implements MessageHandler {
     this.#stream.cancel(H3.REQUEST_CANCELLED);
   }
 
+  #take(content: () => void): void {
+    try {
+      content();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
   #authorize(): void {
     const outcome = this.#route.authorize?.(this.#context.caller);
     if (outcome instanceof Promise) {
@@ -163,13 +146,13 @@ export class UnaryServerCall implements MessageHandler {
   }
 
   async #run(): Promise<void> {
-    const { format } = this.#head;
-    const request = this.#content.take();
+    const { format, protocol } = this.#head;
     this.#held.end();
     try {
-      const content = await this.#unary.invoke(request, format, this.#handlerContext.forHandler());
+      const request = this.#content.take();
+      const message = await this.#unary.invoke(request, format, this.#handlerContext.forHandler());
       this.#handlerContext.end(callComplete);
-      void this.#answer(() => ({ status: 200, content }));
+      void this.#answer(() => protocol.answer(message, this.#call));
     } catch (error) {
       this.#fail(error);
     }
@@ -179,36 +162,23 @@ export class UnaryServerCall implements MessageHandler {
     this.#answering = true;
     this.#dropRequest();
     this.#handlerContext.end(error);
-    void this.#answer(() => this.#failure(error));
-  }
-
-  #failure(error: unknown): Answer {
     const failure =
       error instanceof ConnectError
         ? error
         : new ConnectError("internal error", Code.Internal, undefined, undefined, error);
-    const header = this.#handlerContext.responseHeader;
-    header.set("content-type", contentTypeUnaryJson);
-    failure.metadata.forEach((value, name) => {
-      header.set(name, value);
-    });
-    const content = errorToJsonBytes(failure, this.#unary.options.jsonOptions);
-    return { status: codeToHttpStatus(failure.code), content };
+    void this.#answer(() => this.#head.protocol.failure(failure, this.#call));
+  }
+
+  get #call(): AnsweredCall {
+    return { head: this.#head, route: this.#unary, context: this.#handlerContext };
   }
 
   /** The last step of a call that was not given up before; never rejects. */
-  async #answer(make: () => Answer): Promise<void> {
+  async #answer(make: () => UnaryAnswer | Promise<UnaryAnswer>): Promise<void> {
     try {
       if (!this.#answerOver) {
-        const { status, content } = make();
-        const compression = this.#compressionOf(content);
-        if (compression === undefined) {
-          await this.#send(status, content);
-        } else {
-          const compressed = await compression.compress(content);
-          this.#handlerContext.responseHeader.set("content-encoding", compression.name);
-          await this.#send(status, compressed);
-        }
+        const answer = make();
+        await this.#send(answer instanceof Promise ? await answer : answer);
       }
     } catch (error) {
       this.#context.report(error);
@@ -221,23 +191,15 @@ export class UnaryServerCall implements MessageHandler {
     }
   }
 
-  #compressionOf(content: Uint8Array): Compression | undefined {
-    const { acceptCompression, compressMinBytes } = this.#unary.options;
-    if (content.length < compressMinBytes || this.#head.acceptEncoding === null) {
-      return undefined;
-    }
-    const { acceptEncoding } = this.#head;
-    const { response } = compressionNegotiate(acceptCompression, null, acceptEncoding, "");
-    return response ?? undefined;
-  }
-
-  async #send(status: number, content: Uint8Array): Promise<void> {
+  async #send({ fields, content, trailers }: UnaryAnswer): Promise<void> {
     if (this.#answerOver) {
       return;
     }
-    const fields = this.#responseFields(status, content.length);
-    if (content.length <= maxAnswerAtOnce) {
-      this.#stream.sendHeaders(fields, { content, end: true });
+    const end = trailers === undefined;
+    if (content === undefined) {
+      this.#stream.sendHeaders(fields, { end });
+    } else if (content.length <= maxAnswerAtOnce) {
+      this.#stream.sendHeaders(fields, { content, end });
     } else {
       this.#stream.sendHeaders(fields);
       const pieces = createAsyncIterable([content])[Symbol.asyncIterator]();
@@ -245,7 +207,12 @@ export class UnaryServerCall implements MessageHandler {
       if (!(await this.#sender.run())) {
         return;
       }
-      this.#stream.end();
+      if (end) {
+        this.#stream.end();
+      }
+    }
+    if (!end) {
+      this.#stream.sendTrailers(trailers);
     }
     this.#end(callComplete);
     if (!this.#requestOver) {
@@ -253,19 +220,6 @@ export class UnaryServerCall implements MessageHandler {
       this.#requestOver = true;
       this.#stream.stopReceiving(H3.NO_ERROR);
     }
-  }
-
-  #responseFields(status: number, contentLength: number): FieldSection {
-    const { format } = this.#head;
-    if (this.#handlerContext.isPlain) {
-      return plainResponse(format, contentLength);
-    }
-    const header = trailerMux(
-      this.#handlerContext.responseHeader,
-      this.#handlerContext.responseTrailer,
-    );
-    header.set("content-length", String(contentLength));
-    return responseFields(status, header);
   }
 
   #callerGone(error: H3Error): void {
@@ -292,27 +246,3 @@ export class UnaryServerCall implements MessageHandler {
     this.#held.end();
   }
 }
-
-/** The header section of an answer that nobody added anything to; the same one for the same length, where that is short. */
-function plainResponse(format: Format, contentLength: number): FieldSection {
-  const known = plainResponses[format];
-  let fields = known.get(contentLength);
-  if (fields === undefined) {
-    fields = [
-      [":status", "200"],
-      ["content-length", String(contentLength)],
-      ["content-type", contentTypes[format]],
-    ];
-    if (contentLength < maxKnownLength) {
-      // Whoever meets a frozen one again need not look at it again.
-      known.set(contentLength, Object.freeze(fields));
-    }
-  }
-  return fields;
-}
-
-const maxKnownLength = 1_024;
-const plainResponses: Readonly<Record<Format, Map<number, FieldSection>>> = {
-  binary: new Map(),
-  json: new Map(),
-};

@@ -51,10 +51,16 @@ export interface WaysOptions {
   readonly transport?: Partial<ProtocolTransportOptions>;
   readonly service?: PeerServiceOptions;
   readonly implementation?: Partial<ServiceImpl<typeof EchoService>>;
+  /** Answers in the place of the service. */
+  readonly answer?: Answerer;
 }
+
+type Answerer = NonNullable<ConstructorParameters<typeof Http3Connection>[1]["onRequest"]>;
 
 export interface WaysPair {
   readonly client: Client<typeof EchoService>;
+  /** For requests that no client makes. */
+  readonly session: Http3Connection;
   readonly wire: Wire;
   /** Everything is over and nothing is left. */
   end(): Promise<void>;
@@ -66,7 +72,7 @@ const passOn: Interceptor = (next) => next;
 /** A client and a server of the echo service, for one call. */
 export async function connectWays(
   ways: Ways,
-  { protocol, transport, service, implementation }: WaysOptions,
+  { protocol, transport, service, implementation, answer }: WaysOptions,
 ): Promise<WaysPair> {
   const link = connectInMemory();
   const wire: Wire = {};
@@ -94,7 +100,7 @@ export async function connectWays(
   new Http3Connection(link.server, {
     role: "server",
     platform: nodePlatform,
-    onRequest: (stream, fields) => served.onRequest(stream, fields),
+    onRequest: answer ?? ((stream, fields) => served.onRequest(stream, fields)),
   });
   const session = new Http3Connection(link.client, { role: "client", platform: nodePlatform });
   await settled();
@@ -136,7 +142,7 @@ export async function connectWays(
     link.client.close(0n, "");
     await settled();
   };
-  return { client, wire, end };
+  return { client, session, wire, end };
 }
 
 /**
