@@ -159,7 +159,25 @@ export const defaultIncomingLimits: IncomingLimits = {
   handshakeTimeoutMs: 10_000,
 };
 
+/** One of the endpoints that share an address: each has connections of its own, and all have one identity. */
+export interface Shard {
+  /** 0 to 255; two that live at once have different ones. */
+  readonly number: number;
+  /**
+   * 32 bytes, the same for all: from them come the keys of stateless resets and of address validation, and what hides the
+   * number in connection ids from others. Known to them alone.
+   */
+  readonly secret: Uint8Array;
+}
+
+/** What {@link EngineEndpoint.ownerOf} answers where each of the shards will do: this, and more. */
+export const anyShard = 256;
+/** What it answers where none of them can do anything with it. */
+export const noShard = -1;
+
 export interface EngineOptions {
+  /** Default: the address is not shared. */
+  readonly shard?: Shard;
   readonly credentials: Credentials;
   /** ALPNs that incoming connections may choose from, most wanted first. Empty: they are refused. */
   readonly alpns: readonly string[];
@@ -233,6 +251,12 @@ export interface EngineEndpoint {
   setCertificate(certificate: CertifiedKey): void;
   /** Takes a datagram off the network. `bytes` is borrowed for the time of the call. Never throws. */
   receive(from: SocketAddress, bytes: Uint8Array): void;
+  /**
+   * Which {@link Shard} a received datagram is for, by its connection id: a number below {@link anyShard}. From there on
+   * it begins a connection, which may go to any of them, but all datagrams with this answer to the same one. Never throws.
+   * Missing where the engine knows no shards.
+   */
+  ownerOf?(datagram: Uint8Array): number;
   /** Sends what is waiting now instead of at the end of the turn. */
   flush(): void;
   stats(): EndpointStats;

@@ -137,7 +137,7 @@ export class EnginePair {
   }
 }
 
-const notYet: ConnectionHandler = {
+export const notYet: ConnectionHandler = {
   connected: () => {},
   streamOpened: () => {},
   streamsAvailable: () => {},

@@ -9,10 +9,10 @@ use noq_proto::congestion::{
 use noq_proto::{
     EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, ValidationTokenConfig, VarInt,
 };
-use ring::hmac;
 use web_time::Instant;
 
 use crate::reader::Reader;
+use crate::shard::Shard;
 
 /// QUIC version 1, and no draft of it.
 const VERSIONS: [u32; 1] = [1];
@@ -175,12 +175,11 @@ impl IncomingLimits {
     }
 }
 
-pub fn endpoint_config() -> EndpointConfig {
-    let mut key = [0; 64];
-    host::fill_random(&mut key);
-    let reset_key = Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &key));
-    let mut config = EndpointConfig::new(reset_key);
+pub fn endpoint_config(shard: &Arc<Shard>) -> EndpointConfig {
+    let mut config = EndpointConfig::new(Arc::new(shard.reset_key()));
+    let shard = shard.clone();
     config
+        .cid_generator(Arc::new(move || Box::new(shard.ids())))
         .supported_versions(VERSIONS.to_vec())
         .max_udp_payload_size(MAX_UDP_PAYLOAD)
         .expect("the limit is in range");

@@ -21,6 +21,7 @@ use crate::deadlines::Deadlines;
 use crate::events::Events;
 use crate::handle::Handle;
 use crate::reader::Reader;
+use crate::shard::{Owner, Shard};
 use crate::strangers::Strangers;
 use crate::tls::{Expected, Tls};
 use crate::transmits::Transmits;
@@ -45,6 +46,7 @@ pub struct Core {
     /// Whether there is a protocol that incoming connections may choose.
     serving: bool,
     serves_early_data: bool,
+    shard: Arc<Shard>,
     tokens: Arc<TokenMemoryCache>,
     /// By slot. noq gives out the slots, and uses the lowest free one again.
     peers: Vec<Option<Box<Peer>>>,
@@ -83,18 +85,20 @@ impl Core {
             tls.log_keys();
         }
         let serves_early_data = arguments.flag();
+        let shard = Arc::new(Shard::read(arguments));
         let limits = IncomingLimits::read(arguments);
         let transport = TransportOptions::read(arguments);
         let tokens = TokenMemoryCache::new(MAX_TOKEN_PEERS, MAX_TOKENS_PER_PEER);
         let mut core = Self {
             // Whether to look for a larger MTU is said per connection.
-            endpoint: Endpoint::new(Arc::new(endpoint_config()), None, true),
+            endpoint: Endpoint::new(Arc::new(endpoint_config(&shard)), None, true),
             tls,
             transport,
             limits,
             server_config: None,
             serving: false,
             serves_early_data,
+            shard,
             tokens: Arc::new(tokens),
             peers: Vec::new(),
             generations: Vec::new(),
@@ -120,7 +124,9 @@ impl Core {
             Some(config) => Arc::unwrap_or_clone(config),
             None => {
                 let mut config = ServerConfig::with_crypto(crypto.clone());
-                config.validation_token_config(validation_tokens());
+                config
+                    .token_key(self.shard.token_key())
+                    .validation_token_config(validation_tokens());
                 config
             }
         };
@@ -128,6 +134,11 @@ impl Core {
         let config = Arc::new(config);
         self.endpoint.set_server_config(Some(config.clone()));
         self.server_config = Some(config);
+    }
+
+    /// Whose a datagram is, by its first bytes.
+    pub fn owner_of(&self, datagram: &[u8]) -> Owner {
+        self.shard.owner_of(datagram)
     }
 
     /// Shows another certificate from now on, in handshakes to come.

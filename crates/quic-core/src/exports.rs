@@ -22,6 +22,7 @@ use crate::events::{number_of, stream_of};
 use crate::handle::Handle;
 use crate::reader::Reader;
 use crate::scratch;
+use crate::shard::Owner;
 use crate::writer::Writer;
 
 /// The connection or the stream's half is gone.
@@ -31,6 +32,8 @@ const INVALID_NAME: f64 = -5.0;
 const NOBODY_TRUSTED: f64 = -6.0;
 const BLOCKED: i32 = -3;
 const TOO_LARGE: i32 = -4;
+/// Above the numbers of shards.
+const ANY_SHARD: i32 = 256;
 
 /// What has become of the receiving half after a read. First number in the scratch memory.
 const RECEIVE_OPEN: u32 = 0;
@@ -83,8 +86,8 @@ extern "C" fn inbox_reserve(capacity: usize) -> *mut u8 {
 
 // Endpoint
 
-/// Inbox, because authorities are many: credentials, u8 whether to log keys, u8 whether to serve early data, limits,
-/// transport options, protocols.
+/// Inbox, because authorities are many: credentials, u8 whether to log keys, u8 whether to serve early data, which shard
+/// this is, limits, transport options, protocols.
 #[unsafe(no_mangle)]
 extern "C" fn endpoint_create(length: usize) {
     std::panic::set_hook(Box::new(|info| host::report_panic(&info.to_string())));
@@ -177,6 +180,18 @@ extern "C" fn endpoint_stats() -> *const u8 {
         answer.number(counters.refused.into());
         answer.number(counters.retried.into());
     })
+}
+
+/// Scratch: the first bytes of a datagram. The number of a shard, [`ANY_SHARD`] and more where each will do, or
+/// [`NOT_FOUND`].
+#[unsafe(no_mangle)]
+extern "C" fn datagram_owner(length: usize) -> i32 {
+    let datagram = unsafe { scratch::written(length) };
+    match with_core(|core| core.owner_of(datagram)) {
+        Owner::Shard(shard) => shard.into(),
+        Owner::Any(number) => ANY_SHARD + i32::from(number),
+        Owner::Nobody => NOT_FOUND,
+    }
 }
 
 // Connections

@@ -10,6 +10,7 @@
 //! - `exports`, `scratch`: the ABI. `reader`, `writer`, `address`: how data is laid out.
 //! - `core`, `connection`: the endpoint and its connections. `events`, `transmits`: what comes out of a turn.
 //! - `handle`, `deadlines`: bookkeeping. `config`: options. `strangers`: what goes where nobody has asked for it.
+//! - `shard`: several endpoints behind one address.
 //! - `tls`: who is who. `raw_key`: peers. `web`: certificates and authorities. `large_packets`: encryption by the host.
 
 mod address;
@@ -24,6 +25,7 @@ mod large_packets;
 mod raw_key;
 mod reader;
 mod scratch;
+mod shard;
 mod strangers;
 mod tls;
 mod transmits;

@@ -30,6 +30,7 @@ export interface CoreFunctions {
   endpoint_set_protocols(length: number): void;
   endpoint_connect(now: number, length: number): number;
   endpoint_stats(): number;
+  datagram_owner(length: number): number;
   turn_receive(now: number, length: number): number;
   events_pointer(): number;
   events_clear(): void;

@@ -1,3 +1,4 @@
+import type { AddressBook } from "../../base/address-book.ts";
 import type { SocketAddress } from "../../base/socket-address.ts";
 import {
   type CloseCause,
@@ -14,7 +15,6 @@ import {
   type Role,
   type StreamDirection,
 } from "../engine.ts";
-import type { AddressBook } from "./address-book.ts";
 import { checkedCode } from "./code.ts";
 import { blocked, type Core, maxChunk, notFound } from "./core.ts";
 import { type EventBatch, eventKind } from "./events.ts";

@@ -1,3 +1,4 @@
+import { AddressBook, addressLength } from "../../base/address-book.ts";
 import type { Timer } from "../../base/platform.ts";
 import type { SocketAddress } from "../../base/socket-address.ts";
 import {
@@ -10,8 +11,8 @@ import {
   type EngineEndpoint,
   EngineError,
   type EngineOptions,
+  noShard,
 } from "../engine.ts";
-import { AddressBook, addressLength } from "./address-book.ts";
 import { Core, invalidName, maxChunk, nobodyTrusted, readHeader } from "./core.ts";
 import { EventBatch, eventKind } from "./events.ts";
 import { type ConnectionOwner, NoqConnection } from "./noq-connection.ts";
@@ -29,6 +30,8 @@ const firstInbox = 64 << 10;
 /** Address and length before each datagram in the inbox. */
 const inboxHeader = addressLength + 2;
 const maxDatagram = 0xffff;
+/** The part of a datagram up to the end of the longest connection id that it may be sent to (RFC 9000 §17.2). */
+const longestIdEnd = 26;
 /** See crates/quic-core/src/transmits.rs. */
 const transmitHeader = 32;
 /** A handle in one number: the slot in the lower bits, the generation above. */
@@ -149,6 +152,21 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
     memory.set(bytes, start + inboxHeader);
     this.#inboxLength = end;
     this.schedule();
+  }
+
+  ownerOf(datagram: Uint8Array): number {
+    try {
+      const { core } = this;
+      const length = Math.min(datagram.length, longestIdEnd);
+      core.bytes.set(
+        length < datagram.length ? datagram.subarray(0, length) : datagram,
+        core.scratch,
+      );
+      return core.call.datagram_owner(length);
+    } catch {
+      // The core is broken, and the next turn says so.
+      return noShard;
+    }
   }
 
   flush(): void {

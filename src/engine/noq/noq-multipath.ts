@@ -1,6 +1,6 @@
+import { addressLength } from "../../base/address-book.ts";
 import type { SocketAddress } from "../../base/socket-address.ts";
 import type { Multipath, PathStatus } from "../engine.ts";
-import { addressLength } from "./address-book.ts";
 import { blocked, notFound } from "./core.ts";
 import type { ConnectionOwner } from "./noq-connection.ts";
 

@@ -1,5 +1,6 @@
 // Options as the core reads them: crates/quic-core/src/config.rs.
 
+import type { AddressBook } from "../../base/address-book.ts";
 import type { SocketAddress } from "../../base/socket-address.ts";
 import {
   type CertifiedKey,
@@ -11,9 +12,9 @@ import {
   type EngineOptions,
   type ExpectedIdentity,
   type IncomingLimits,
+  type Shard,
   type TransportOptions,
 } from "../engine.ts";
-import type { AddressBook } from "./address-book.ts";
 
 const publicKeyLength = 32;
 /** What the core can hold of protocols: their number, and the length of each, are one byte. */
@@ -34,6 +35,8 @@ const maxTimeMs = 2 ** 40;
 /** Windows are also memory, and the core's addresses have 32 bits. */
 const maxWindow = 2 ** 31;
 const maxCount = 2 ** 32 - 1;
+const maxShard = 255;
+const shardSecretLength = 32;
 
 const congestionControls = ["cubic", "bbr", "new-reno"] as const;
 
@@ -44,6 +47,7 @@ export function encodeEndpointOptions(options: EngineOptions): Uint8Array {
     .credentials(options.credentials)
     .flag(options.keyLog !== undefined)
     .flag(options.acceptEarlyData ?? false)
+    .shard(options.shard)
     .limits(limits)
     .transport(transport)
     .protocols(options.alpns)
@@ -147,6 +151,21 @@ class Encoder {
 
   address(address: SocketAddress, addresses: AddressBook): this {
     return this.#append(addresses.encode(address));
+  }
+
+  shard(shard: Shard | undefined): this {
+    const { number, secret } = shard ?? { number: 0, secret: undefined };
+    if (!Number.isInteger(number) || number < 0 || number > maxShard) {
+      throw invalid("shard", `${number} is not a whole number from 0 to ${maxShard}`);
+    }
+    this.#append([number]).flag(secret !== undefined);
+    if (secret === undefined) {
+      return this;
+    }
+    if (secret.length !== shardSecretLength) {
+      throw invalid("shard", `its secret has ${secret.length} bytes, not ${shardSecretLength}`);
+    }
+    return this.#append(secret);
   }
 
   limits(limits: IncomingLimits): this {

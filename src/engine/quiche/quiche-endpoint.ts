@@ -110,6 +110,9 @@ export class QuicheEndpoint implements EngineEndpoint, ConnectionOwner {
     if (options.keyLog !== undefined) {
       throw new EngineError("invalid-options", "invalid keyLog: quiche writes keys to files only");
     }
+    if (options.shard !== undefined) {
+      throw new EngineError("invalid-options", "invalid shard: quiche has its address alone");
+    }
     checkProtocols(options.alpns);
     const { authorities = [], required = false } = this.#credentials.clientCertificates ?? {};
     this.#clientPins = Pins.of(authorities, required);

@@ -1,17 +1,15 @@
-import {
-  hostFromBytes,
-  hostToBytes,
-  isMappedIpv4,
-  type SocketAddress,
-} from "../../base/socket-address.ts";
+import { hostFromBytes, hostToBytes, isMappedIpv4, type SocketAddress } from "./socket-address.ts";
 
-/** 16 bytes of IPv6 address (IPv4 as ::ffff:a.b.c.d, which is how iroh hands it to QUIC), then the port. */
+/**
+ * 16 bytes of IPv6 address (IPv4 as ::ffff:a.b.c.d, which is how iroh hands it to QUIC), then the port: as the QUIC core
+ * reads it.
+ */
 export const addressLength = 18;
 /** Addresses remembered in each direction. Above it everything is forgotten and learned again. */
 const maxRemembered = 4_096;
 
 /**
- * Socket addresses to and from the core's form. Remembers them, so that a packet costs no text, and the same peer is
+ * Socket addresses to and from their form of 18 bytes. Remembers them, so that a packet costs no text, and the same peer is
  * always the same object.
  */
 export class AddressBook {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type SocketAddress, socketAddress } from "../../base/socket-address.ts";
 import { AddressBook, addressLength } from "./address-book.ts";
+import { type SocketAddress, socketAddress } from "./socket-address.ts";
 
 const address: fc.Arbitrary<SocketAddress> = fc
   .tuple(fc.oneof(fc.ipV4(), fc.ipV6()), fc.integer({ min: 0, max: 0xffff }))
