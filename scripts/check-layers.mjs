@@ -70,6 +70,8 @@ const shells = {
   "base/node-platform.ts": ["node:crypto"],
   "discovery/node-multicast.ts": ["node:dgram", "node:os"],
   "discovery/node-resolve-txt.ts": ["node:dns/promises"],
+  "endpoint/worker-endpoint.ts": ["node:worker_threads"],
+  "endpoint/worker-pool.ts": ["node:os", "node:worker_threads"],
   "engine/noq/packet-cipher.ts": ["node:crypto"],
   "engine/noq/wasm-module.ts": ["node:fs"],
   "engine/quiche/address-tokens.ts": ["node:crypto"],

@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import module from "node:module";
+import { isMainThread } from "node:worker_threads";
 
 if (Number.parseInt(process.versions.node, 10) >= 24) {
   // What tsx does as well: the package's own name is its source, as `paths` of tsconfig.json has it.
@@ -14,6 +15,10 @@ if (Number.parseInt(process.versions.node, 10) >= 24) {
       return next(source, context);
     },
   });
-} else {
+} else if (isMainThread) {
   await import("tsx");
+} else {
+  // In a worker the import alone does nothing.
+  const { register } = await import("tsx/esm/api");
+  register();
 }

@@ -23,7 +23,7 @@ import { ProcessHold } from "./process-hold.ts";
 export interface BoundEngineOptions
   extends Pick<
     EngineOptions,
-    "alpns" | "credentials" | "incoming" | "keyLog" | "platform" | "transport"
+    "alpns" | "credentials" | "incoming" | "keyLog" | "platform" | "shard" | "transport"
   > {
   /** `ip:port` or `[ip6]:port`, at most one a family. */
   readonly bind: string | readonly string[];
@@ -51,6 +51,8 @@ export class BoundEngine {
   readonly engine: EngineEndpoint;
   /** What keeps the process alive as long as it is needed. */
   readonly hold: ProcessHold;
+  /** Sees datagrams before the engine does; true: it was for somebody else. `bytes` is borrowed. */
+  divert: ((from: SocketAddress, bytes: Uint8Array) => boolean) | undefined;
   readonly #platform: Platform;
   readonly #socket: DatagramSocket;
   readonly #spread: SpreadAddresses;
@@ -167,7 +169,7 @@ export class BoundEngine {
   }
 
   #receive(from: SocketAddress, bytes: Uint8Array): void {
-    if (!this.#destroyed) {
+    if (!this.#destroyed && this.divert?.(from, bytes) !== true) {
       this.engine.receive(from, bytes);
     }
   }

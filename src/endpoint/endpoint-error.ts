@@ -30,7 +30,9 @@ export type EndpointErrorCode =
   /** More arrived than the caller allowed. */
   | "too-large"
   /** The QUIC engine broke. */
-  | "engine-failed";
+  | "engine-failed"
+  /** A thread of `serveOnWorkers` has ended, or does not serve. */
+  | "worker-ended";
 
 export interface EndpointErrorOptions {
   readonly cause?: unknown;

@@ -34,6 +34,8 @@ import { closeCode, dialFailed, EndpointError } from "./endpoint-error.ts";
 import { type PeerDial, PeerNetwork } from "./peer-network.ts";
 import type { ProtocolHandler } from "./protocol-handler.ts";
 import type { RemoteInfo } from "./remote-info.ts";
+import type { ShardHub } from "./shard-hub.ts";
+import type { ShardNetwork } from "./shard-network.ts";
 import { untilConnected } from "./until-connected.ts";
 
 /** Who wants to connect. */
@@ -124,11 +126,21 @@ export interface ConnectOptions {
   readonly hold?: boolean;
 }
 
+/** Options of an endpoint that shares the sockets of another one; what is not here is up to that one. */
+export type ShardEndpointOptions = Pick<
+  EndpointOptions,
+  "alpns" | "authorize" | "incoming" | "keyLog" | "onError" | "platform" | "transport"
+>;
+
+/** Ends what is under way within that time, and takes nothing more. */
+type Shutdown = (graceMs: number) => Promise<void>;
+
 /** Incoming connections that wait for {@link Endpoint.accept}; above it they are refused. */
 const maxPendingConnections = 256;
 /** How long an authorize hook may take. */
 const authorizeTimeoutMs = 10_000;
 const secretKeyLength = 32;
+const shardSecretLength = 32;
 
 /**
  * A peer of the network: an Ed25519 identity bound to UDP ports, which dials others by their key and is dialed by
@@ -146,6 +158,12 @@ export class Endpoint implements AsyncDisposable {
   readonly #acceptAlpns: readonly string[];
   readonly #transport: TransportOptions;
   readonly #handlers = new Map<string, ProtocolHandler>();
+  /** What is to be shut down first, the latest in front. */
+  readonly #servers = new Set<Shutdown>();
+  /** Where the sockets are on another thread. */
+  #shard: ShardNetwork | undefined;
+  #shardSecret: Uint8Array = new Uint8Array();
+  #hub: ShardHub | undefined;
   readonly #pending = new AsyncQueue<Connection>();
   readonly #connections = new Set<Connection>();
   readonly #dials = new Set<Dial<Connection>>();
@@ -161,7 +179,23 @@ export class Endpoint implements AsyncDisposable {
    * Opens sockets and makes an endpoint on them. Rejects with {@link EndpointError} "bind-failed" when an address cannot
    * be had, and with TypeError or RangeError for an address, a protocol or a limit that cannot be.
    */
-  static async bind(options: EndpointOptions = {}): Promise<Endpoint> {
+  static bind(options: EndpointOptions = {}): Promise<Endpoint> {
+    return Endpoint.#open(options, undefined);
+  }
+
+  /** An endpoint with the sockets and the identity of another one, on another thread. @internal */
+  static bindShard(network: ShardNetwork, options: ShardEndpointOptions = {}): Promise<Endpoint> {
+    const { secretKey, bindSocket } = network;
+    return Endpoint.#open(
+      { ...options, secretKey: SecretKey.fromBytes(secretKey), bind: [], network: { bindSocket } },
+      network,
+    );
+  }
+
+  static async #open(
+    options: EndpointOptions,
+    shardNetwork: ShardNetwork | undefined,
+  ): Promise<Endpoint> {
     const platform = options.platform ?? nodePlatform;
     const secretKey = options.secretKey ?? freshKey(platform);
     const relays = relaysOf(options.relays ?? []);
@@ -176,7 +210,9 @@ export class Endpoint implements AsyncDisposable {
       discovery: options.discovery ?? [],
       userData: options.userData,
       report: (error) => endpoint.report(error),
+      shard: shardNetwork,
     });
+    const shard = shardNetwork?.shard ?? { number: 0, secret: random(platform, shardSecretLength) };
     const bound = await BoundEngine.bind(
       {
         credentials: {
@@ -190,6 +226,7 @@ export class Endpoint implements AsyncDisposable {
         platform,
         bind: options.bind ?? ["0.0.0.0:0", "[::]:0"],
         bindSocket: network.bindSocket,
+        shard,
         engine: options.engine,
         ...(options.incoming === undefined ? {} : { incoming: options.incoming }),
         ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
@@ -202,6 +239,16 @@ export class Endpoint implements AsyncDisposable {
       },
     );
     const endpoint = new Endpoint({ ...options, platform, secretKey }, bound, network);
+    endpoint.#shardSecret = shard.secret;
+    endpoint.#shard = shardNetwork;
+    if (shardNetwork !== undefined) {
+      shardNetwork.handler = {
+        placeChanged: () => network.placeChanged(),
+        networkChanged: (change) => network.networkChanged(change),
+        close: (graceMs) => void endpoint.shutdown({ graceMs }),
+      };
+    }
+    endpoint.#tellServing();
     network.start((dial) => callEngine(() => bound.engine.connect(dial)));
     return endpoint;
   }
@@ -382,12 +429,46 @@ export class Endpoint implements AsyncDisposable {
       this.#bound.engine.setAlpns([...this.#handlers.keys(), alpn, ...this.#acceptAlpns]),
     );
     this.#handlers.set(alpn, handler);
+    this.#tellServing();
     return () => {
       if (this.#handlers.get(alpn) === handler) {
         this.#handlers.delete(alpn);
         this.#withdrawAlpn();
       }
     };
+  }
+
+  /**
+   * Has `shutdown` called before connections are closed by {@link shutdown}; the returned function ends that. @internal
+   */
+  serves(shutdown: Shutdown): () => void {
+    this.#servers.add(shutdown);
+    return () => void this.#servers.delete(shutdown);
+  }
+
+  /** Lets what serves here end what is under way, and closes. @internal */
+  async shutdown({ graceMs }: { readonly graceMs: number }): Promise<void> {
+    const until = this.#platform.now() + graceMs;
+    // What is built on something else comes after it.
+    await Promise.allSettled([...this.#servers].reverse().map((shutdown) => shutdown(graceMs)));
+    await this.close({ timeoutMs: Math.max(0, until - this.#platform.now()) });
+  }
+
+  /** Lets endpoints on other threads share the sockets. @internal */
+  share(): ShardHub {
+    this.#throwUnlessOpen();
+    if (this.#hub === undefined) {
+      const { engine } = this.#bound;
+      if (this.#shard !== undefined || engine.ownerOf === undefined) {
+        throw new TypeError(
+          "cannot share this endpoint: it is a shard itself, or its engine knows none",
+        );
+      }
+      const hub = this.#network.share({ engine, secret: this.#shardSecret });
+      this.#bound.divert = (from, bytes) => hub.receive(from, bytes);
+      this.#hub = hub;
+    }
+    return this.#hub;
   }
 
   /** Keeps the process alive until the returned function is called. @internal */
@@ -464,10 +545,12 @@ export class Endpoint implements AsyncDisposable {
     }
     if (this.#failure === undefined) {
       this.#bound.engine.setAlpns([]);
+      this.#shard?.serve(false);
     }
-    await Promise.allSettled(
-      [...this.#connections].map((connection) => connection.close({ timeoutMs })),
-    );
+    await Promise.allSettled([
+      ...[...this.#connections].map((connection) => connection.close({ timeoutMs })),
+      this.#hub?.shutdown(timeoutMs),
+    ]);
     if (this.#failure === undefined) {
       await this.#bound.drained();
     }
@@ -566,9 +649,15 @@ export class Endpoint implements AsyncDisposable {
     }
     try {
       this.#bound.engine.setAlpns([...this.#handlers.keys(), ...this.#acceptAlpns]);
+      this.#tellServing();
     } catch (error) {
       this.#fail(endpointErrorOf(error));
     }
+  }
+
+  /** No connections are to come before there is somebody for them. */
+  #tellServing(): void {
+    this.#shard?.serve(this.#handlers.size + this.#acceptAlpns.length > 0);
   }
 
   /** The engine or the socket is gone; the engine has closed its connections already, or will find no network. */
@@ -620,9 +709,13 @@ async function runHandler(handler: ProtocolHandler, connection: Connection): Pro
 
 /** From the platform's randomness, so that one seed makes one run of a simulated world. */
 function freshKey(platform: Platform): SecretKey {
-  const seed = new Uint8Array(secretKeyLength);
-  platform.randomFill(seed);
-  return SecretKey.fromBytes(seed);
+  return SecretKey.fromBytes(random(platform, secretKeyLength));
+}
+
+function random(platform: Platform, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  platform.randomFill(bytes);
+  return bytes;
 }
 
 const closedHere: CloseCause = {

@@ -13,7 +13,7 @@ import { formatTransportAddr, type TransportAddr } from "../identity/transport-a
 import { AddressObservers } from "../net/address-observers.ts";
 import type { BindSocket } from "../net/datagram-socket.ts";
 import { HomeRelay } from "../net/home-relay.ts";
-import { InterfaceWatch } from "../net/interface-watch.ts";
+import { type InterfaceChange, InterfaceWatch } from "../net/interface-watch.ts";
 import { isMapped } from "../net/mapped-addresses.ts";
 import { natPmpMethod } from "../net/nat-pmp-method.ts";
 import type { NetReport } from "../net/net-report.ts";
@@ -30,6 +30,8 @@ import { UpnpMethod } from "../net/upnp-method.ts";
 import { AddressDiscovery, defaultDiscoveryPort } from "./address-discovery.ts";
 import { closeCode, EndpointError } from "./endpoint-error.ts";
 import { type ConnectionPath, type RemoteInfo, remoteInfoOf } from "./remote-info.ts";
+import { ShardHub, type ShardHubOptions } from "./shard-hub.ts";
+import type { OwnPlace, ShardNetwork } from "./shard-network.ts";
 
 export interface PeerNetworkOptions {
   readonly secretKey: SecretKey;
@@ -47,6 +49,8 @@ export interface PeerNetworkOptions {
   /** Published beside the addresses. */
   readonly userData?: string | undefined;
   readonly report: (error: unknown) => void;
+  /** Where sockets and relays are those of an endpoint on another thread, which finds out where both are. */
+  readonly shard?: ShardNetwork | undefined;
 }
 
 /** What a connection tells of its paths. */
@@ -80,7 +84,7 @@ interface Bound {
   readonly discovery: AddressDiscovery;
   readonly home: HomeRelay;
   readonly netcheck: Netcheck;
-  readonly own: OwnAddresses;
+  readonly own: OwnPlace;
   readonly watch: InterfaceWatch;
   readonly mapper: PortMapper | undefined;
 }
@@ -103,6 +107,7 @@ export class PeerNetwork {
   /** What was offered to peers that dial us, before it is known who they are. */
   readonly #offered = new WeakMap<EngineConnection, readonly SocketAddress[]>();
   #bound: Bound | undefined;
+  #hub: ShardHub | undefined;
   #connect: (options: EngineConnectOptions) => EngineConnection = () => {
     throw new EndpointError("endpoint-closed", "the endpoint is not bound");
   };
@@ -116,7 +121,7 @@ export class PeerNetwork {
 
   /** Opens the sockets. To be called once, and {@link start} after it. */
   readonly bindSocket: BindSocket = async (addresses, handler) => {
-    const { secretKey, platform, network, relays } = this.#options;
+    const { secretKey, platform, network, relays, shard } = this.#options;
     const stun = new StunProber({
       platform,
       send: (to, bytes) => this.#bound?.socket.send(to, bytes, bytes.length),
@@ -126,6 +131,7 @@ export class PeerNetwork {
       platform,
       network,
       relayAccess: relays,
+      openRelays: shard?.openRelays,
       candidates: () => this.#candidates(),
       handler: {
         pathEvent: (peer, { type }) => {
@@ -136,8 +142,7 @@ export class PeerNetwork {
           }
           // A NAT may have forgotten us: then our address is another one now.
           if (type === "stalled") {
-            this.#bound?.discovery.check();
-            this.#bound?.own.networkChanged({ major: false });
+            this.#stalled();
           }
         },
         relayChanged: (url, state) => {
@@ -306,6 +311,13 @@ export class PeerNetwork {
   /** Looks at the network. */
   netcheck(signal: AbortSignal | undefined): Promise<NetReport> {
     const { netcheck, own, home, socket } = this.#parts();
+    if (this.#options.shard !== undefined) {
+      return Promise.reject(
+        new TypeError(
+          "cannot look at the network from a worker: the endpoint of the main thread can",
+        ),
+      );
+    }
     return netcheck.run({
       signal,
       observed: (observation) => own.observed(observation),
@@ -322,6 +334,38 @@ export class PeerNetwork {
     return paths && remoteInfoOf(id, { paths, connectionPaths, transportAddrOf });
   }
 
+  /**
+   * Lets endpoints on other threads use the sockets, relays and addresses of this one. Whoever calls this gives the hub what
+   * comes in.
+   */
+  share(options: Pick<ShardHubOptions, "engine" | "secret">): ShardHub {
+    const { secretKey, platform } = this.#options;
+    const { socket } = this.#parts();
+    this.#hub = new ShardHub({
+      ...options,
+      secretKey,
+      platform,
+      socket,
+      place: () => ({
+        addresses: this.#bound?.own.current ?? [],
+        homeRelay: this.#bound?.home.url,
+      }),
+      stalled: () => this.#stalled(),
+    });
+    return this.#hub;
+  }
+
+  /** Another network is below. */
+  networkChanged(change: InterfaceChange): void {
+    this.#bound?.socket.networkChanged(change);
+    this.#hub?.networkChanged(change);
+  }
+
+  /** The hub of this shard is at other addresses. */
+  placeChanged(): void {
+    this.#addressesChanged();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     const bound = this.#bound;
@@ -330,6 +374,7 @@ export class PeerNetwork {
     bound?.own.stop();
     bound?.stun.close();
     bound?.discovery.close();
+    this.#hub?.close();
     this.#changed.notify();
     await Promise.all([this.#discovery.close(), bound?.mapper?.close()]);
   }
@@ -390,26 +435,28 @@ export class PeerNetwork {
       relays: () => [...relays.keys()],
       ...(authorities.length === 0 ? {} : { authorities }),
     });
-    const own = new OwnAddresses({
-      platform,
-      bound,
-      interfaces,
-      configured,
-      changed: () => this.#addressesChanged(),
-      ...(relays.size === 0 && stunServers.length === 0
-        ? {}
-        : {
-            observe: async ({ full, signal, observed }) => {
-              const { homeRelay } = await netcheck.run({
-                full,
-                signal,
-                observed,
-                ...this.#homeNow(socket, home),
-              });
-              home.moveTo(homeRelay);
-            },
-          }),
-    });
+    const own =
+      this.#options.shard?.own ??
+      new OwnAddresses({
+        platform,
+        bound,
+        interfaces,
+        configured,
+        changed: () => this.#addressesChanged(),
+        ...(relays.size === 0 && stunServers.length === 0
+          ? {}
+          : {
+              observe: async ({ full, signal, observed }) => {
+                const { homeRelay } = await netcheck.run({
+                  full,
+                  signal,
+                  observed,
+                  ...this.#homeNow(socket, home),
+                });
+                home.moveTo(homeRelay);
+              },
+            }),
+      });
     const watch = new InterfaceWatch({
       platform,
       interfaces,
@@ -421,7 +468,7 @@ export class PeerNetwork {
         }
         own.networkChanged(change);
         if (change.major) {
-          socket.networkChanged(change);
+          this.networkChanged(change);
         }
       },
     });
@@ -527,7 +574,13 @@ export class PeerNetwork {
     this.#tell();
   }
 
+  #stalled(): void {
+    this.#bound?.discovery.check();
+    this.#bound?.own.networkChanged({ major: false });
+  }
+
   #tell(): void {
+    this.#hub?.placeChanged();
     this.#publish();
     this.#changed.notify();
   }

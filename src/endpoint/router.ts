@@ -17,11 +17,13 @@ export class Router implements AsyncDisposable {
   readonly endpoint: Endpoint;
   readonly #protocols = new Map<string, Protocol>();
   #release: (() => void) | undefined;
+  readonly #forget: () => void;
   #closing: Promise<void> | undefined;
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint;
     void endpoint.closed.then(() => this.close({ timeoutMs: 0 }));
+    this.#forget = endpoint.serves((timeoutMs) => this.close({ timeoutMs }));
   }
 
   /** Serves `alpn` from now on. Throws when the endpoint serves that protocol already. */
@@ -54,6 +56,7 @@ export class Router implements AsyncDisposable {
       [...this.#protocols.values()].map((protocol) => protocol.close(this.endpoint, options)),
     );
     this.#release?.();
+    this.#forget();
   }
 }
 

@@ -1,13 +1,13 @@
 import type { Platform } from "../base/platform.ts";
 import type { RelayUrl } from "../identity/relay-url.ts";
 import type { Network } from "./network.ts";
-import type { RelayAccess, RelayConnections } from "./relay-connections.ts";
+import type { RelayAccess, Relays } from "./relay-connections.ts";
 import { measureRelayLatency } from "./relay-latency.ts";
 
 export interface HomeRelayOptions {
   /** Those to choose from. */
   readonly relays: ReadonlyMap<RelayUrl, RelayAccess>;
-  readonly connections: RelayConnections;
+  readonly connections: Relays;
   readonly network: Pick<Network, "request">;
   readonly platform: Platform;
   /** Another relay is the home relay. */

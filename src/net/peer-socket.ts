@@ -11,7 +11,12 @@ import { FirstFlight } from "./first-flight.ts";
 import type { InterfaceChange } from "./interface-watch.ts";
 import { isMapped, MappedAddresses } from "./mapped-addresses.ts";
 import type { Network } from "./network.ts";
-import { type RelayAccess, RelayConnections } from "./relay-connections.ts";
+import {
+  type RelayAccess,
+  RelayConnections,
+  type RelayConnectionsHandler,
+  type Relays,
+} from "./relay-connections.ts";
 import { type PathEvent, RemotePaths } from "./remote-paths.ts";
 
 export interface PeerSocketOptions {
@@ -21,6 +26,8 @@ export interface PeerSocketOptions {
   /** Addresses of ours that peers may try now. */
   candidates(): readonly SocketAddress[];
   readonly relayAccess: ReadonlyMap<RelayUrl, RelayAccess>;
+  /** In place of connections of our own. */
+  readonly openRelays?: ((handler: RelayConnectionsHandler) => Relays) | undefined;
   readonly handler: PeerSocketHandler;
 }
 
@@ -49,7 +56,7 @@ interface Peer {
  * is no UDP address has a stand-in, see {@link MappedAddresses}, which QUIC uses like any other.
  */
 export class PeerSocket implements DatagramSocket {
-  readonly relays: RelayConnections;
+  readonly relays: Relays;
   readonly #options: PeerSocketOptions;
   readonly #socket: DatagramSocket;
   readonly #mapped: MappedAddresses;
@@ -82,25 +89,28 @@ export class PeerSocket implements DatagramSocket {
     handler: DatagramSocketHandler,
     options: PeerSocketOptions,
   ) {
-    const { platform, secretKey, network, relayAccess } = options;
+    const { platform, secretKey, network, relayAccess, openRelays } = options;
     this.#socket = socket;
     this.#options = options;
     this.#mapped = new MappedAddresses((into) => platform.randomFill(into));
-    this.relays = new RelayConnections({
-      secretKey,
-      platform,
-      openChannel: network.openMessageChannel,
-      access: relayAccess,
-      handler: {
-        datagrams: (url, from, bytes, segmentSize) => {
-          const address = this.#relayed(url, from);
-          for (let start = 0; start < bytes.length; start += segmentSize) {
-            handler.datagram(address, bytes.subarray(start, start + segmentSize));
-          }
-        },
-        stateChanged: (url, state) => options.handler.relayChanged(url, state),
+    const relayed: RelayConnectionsHandler = {
+      datagrams: (url, from, bytes, segmentSize) => {
+        const address = this.#relayed(url, from);
+        for (let start = 0; start < bytes.length; start += segmentSize) {
+          handler.datagram(address, bytes.subarray(start, start + segmentSize));
+        }
       },
-    });
+      stateChanged: (url, state) => options.handler.relayChanged(url, state),
+    };
+    this.relays =
+      openRelays?.(relayed) ??
+      new RelayConnections({
+        secretKey,
+        platform,
+        openChannel: network.openMessageChannel,
+        access: relayAccess,
+        handler: relayed,
+      });
   }
 
   get localAddresses(): readonly SocketAddress[] {
@@ -195,12 +205,18 @@ export class PeerSocket implements DatagramSocket {
     }
   }
 
+  /** The relay, and the peer behind it, that an address stands for; undefined for one of UDP. */
+  relayedPeer(
+    address: SocketAddress,
+  ): { readonly url: RelayUrl; readonly peer: EndpointId } | undefined {
+    const target = this.#mapped.targetOf(address);
+    return typeof target === "object" && target.type === "relay" ? target : undefined;
+  }
+
   /** What an address of a path is to people: a relay, or a UDP address. */
   transportAddrOf(address: SocketAddress): TransportAddr {
-    const target = this.#mapped.targetOf(address);
-    return typeof target === "object" && target.type === "relay"
-      ? { type: "relay", url: target.url }
-      : { type: "ip", address };
+    const relayed = this.relayedPeer(address);
+    return relayed === undefined ? { type: "ip", address } : { type: "relay", url: relayed.url };
   }
 
   /** Own addresses are others now. See {@link RemotePaths.ownCandidatesChanged}. */
@@ -240,11 +256,6 @@ export class PeerSocket implements DatagramSocket {
     return this.#mapped.addressOf({ type: "relay", url, peer: id });
   }
 
-  #relayOf(address: SocketAddress): RelayUrl | undefined {
-    const target = this.#mapped.targetOf(address);
-    return typeof target === "object" && target.type === "relay" ? target.url : undefined;
-  }
-
   #ownerOf(address: SocketAddress): Peer | undefined {
     let owner = this.#owners.get(address);
     if (owner === undefined) {
@@ -274,11 +285,11 @@ export class PeerSocket implements DatagramSocket {
         platform,
         isRelay: isMapped,
         relayHeardAt: (address) => {
-          const url = this.#relayOf(address);
+          const url = this.relayedPeer(address)?.url;
           return url && this.relays.heardAt(url);
         },
         probeRelay: (address) => {
-          const url = this.#relayOf(address);
+          const url = this.relayedPeer(address)?.url;
           if (url !== undefined) {
             this.relays.probe(url);
           }

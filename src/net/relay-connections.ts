@@ -33,6 +33,9 @@ export interface RelayConnectionsHandler {
   stateChanged(url: RelayUrl, state: RelayClientState): void;
 }
 
+/** What is needed of relays by those who have paths over them. */
+export type Relays = Pick<RelayConnections, keyof RelayConnections>;
+
 /** A relay that is not our home is left when nothing was sent over it for this long. As iroh has it. */
 const leaveAfterMs = 60_000;
 /** Relays at once: peers name them, so there has to be an end. The home relay always has a place. */

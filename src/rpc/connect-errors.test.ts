@@ -28,6 +28,7 @@ const endpointRows: Record<EndpointErrorCode, Code> = {
   "stream-ended": Code.Internal,
   "too-large": Code.ResourceExhausted,
   "engine-failed": Code.Internal,
+  "worker-ended": Code.Unavailable,
 };
 
 for (const [endpointCode, code] of Object.entries(endpointRows)) {

@@ -25,6 +25,7 @@ export const endpointErrorCodes: Readonly<Record<EndpointErrorCode, Code>> = {
   // Whoever closes an endpoint or a transport has given up the calls on it: no reason to try again.
   "endpoint-closed": Code.Canceled,
   "bind-failed": Code.Unavailable,
+  "worker-ended": Code.Unavailable,
   "stream-reset": Code.Internal,
   "stream-stopped": Code.Internal,
   "stream-ended": Code.Internal,

@@ -150,6 +150,7 @@ class ServingRouter implements PeerRouter {
   /** Serves tonic-iroh, if that is one of the wires. */
   readonly #tonic: ProtocolHandler | undefined;
   readonly #tonicServices = new Set<string>();
+  readonly #forget: () => void;
   #closing: Promise<void> | undefined;
   #graceMs = 0;
 
@@ -195,6 +196,7 @@ class ServingRouter implements PeerRouter {
       };
     }
     void endpoint.closed.then(() => this.close({ graceMs: 0 }));
+    this.#forget = endpoint.serves((graceMs) => this.close({ graceMs }));
   }
 
   get handlers(): UniversalHandler[] {
@@ -276,6 +278,7 @@ class ServingRouter implements PeerRouter {
       ...[...this.#listeners].map((listener) => listener.close({ graceMs })),
     ]);
     release();
+    this.#forget();
     this.#closed.resolve();
   }
 
