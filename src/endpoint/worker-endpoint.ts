@@ -31,7 +31,9 @@ let isTaken = false;
 export async function bindWorkerEndpoint(options: WorkerEndpointOptions = {}): Promise<Endpoint> {
   const start = startOf(workerData);
   if (start === undefined) {
-    throw new TypeError("cannot bind a worker's endpoint: serveOnWorkers has not started this thread");
+    throw new TypeError(
+      "cannot bind a worker's endpoint: serveOnWorkers has not started this thread",
+    );
   }
   if (isTaken) {
     throw new TypeError("cannot bind a worker's endpoint: this worker has one already");

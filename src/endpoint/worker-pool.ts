@@ -76,7 +76,9 @@ export async function serveOnWorkers(
   const { workers = Math.min(availableParallelism(), maxShards), signal } = options;
   const { startTimeoutMs = defaultStartTimeoutMs } = options;
   if (!Number.isInteger(workers) || workers < 1 || workers > maxShards) {
-    throw new RangeError(`invalid workers: ${workers} is not a whole number from 1 to ${maxShards}`);
+    throw new RangeError(
+      `invalid workers: ${workers} is not a whole number from 1 to ${maxShards}`,
+    );
   }
   if (!(startTimeoutMs > 0)) {
     throw new RangeError(`invalid startTimeoutMs: ${startTimeoutMs} is not above 0`);
