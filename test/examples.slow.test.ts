@@ -74,6 +74,27 @@ test("the echo client repeats, converses and pings", async () => {
   });
 });
 
+test("the server on several cores answers clients on different workers, and ends with Ctrl-C", async () => {
+  const server = start("cores/server", "--workers", "2", "--bind", "127.0.0.1:0");
+  try {
+    const ticket = await server.line(/^ticket +(\S+)$/);
+    for (let count = 0; count < 2; count += 1) {
+      const { code, stdout, stderr } = await start("echo/client", "--to", ticket).ended;
+      assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+      assert.match(stdout, /^unary +"hello"/);
+    }
+    server.child.kill("SIGINT");
+    const { code, stdout, stderr } = await server.ended;
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+    const workers = new Set(
+      [...stdout.matchAll(/^(worker \d+) +echo for/gm)].map(([, name]) => name),
+    );
+    assert.equal(workers.size, 2, stdout);
+  } finally {
+    server.child.kill("SIGKILL");
+  }
+});
+
 test("a ticket of an echo server with relays names one, and the client shows how it moves to a direct path", async (t) => {
   const relay = await RelayServer.start({ listen: { host: "127.0.0.1", port: 0 } });
   t.after(() => relay.close());
