@@ -29,6 +29,7 @@ describe("the limits of README.md", () => {
       ...common,
       ...calls,
       receiveBudgetBytes: defaultReceiveBudget,
+      startTimeoutMs: literal("src/endpoint/worker-pool.ts", "defaultStartTimeoutMs"),
       maxConcurrentCalls: literal("src/rpc/peer-router.ts", "maxConcurrentCalls"),
       handlerTimeoutMs: literal("src/rpc/peer-router.ts", "handlerTimeoutMs"),
     };

@@ -27,6 +27,7 @@ const notRun = [
   "From a browser",
   "Programs with iroh, in Rust",
   "Stop",
+  "Use more than one core",
 ];
 
 const blocks = codeBlocks(readFileSync(join(root, "README.md"), "utf8"));
