@@ -77,6 +77,34 @@ function open(url: string, options: Partial<MessageChannelOptions> = {}) {
   };
 }
 
+for (const { where, scheme, host, masked } of [
+  { where: "where others may read it", scheme: "ws", host: "localhost", masked: true },
+  { where: "within a machine", scheme: "ws", host: "127.0.0.1", masked: false },
+  { where: "over TLS", scheme: "wss", host: "localhost", masked: false },
+]) {
+  test(`a channel masks what it sends ${where}: ${masked} (RFC 6455 §5.3)`, async (t) => {
+    const tls = createSelfSignedCertificate("localhost");
+    const { port, connected } = await listen(t, scheme === "wss" ? tls : undefined);
+    const authorities = parseCertificates(tls.cert);
+    const { channel, opened } = open(`${scheme}://${host}:${port}/`, { authorities });
+    const { socket, request } = await connected;
+    const arrived = deferred<Buffer>();
+    // Before the WebSocket itself, which unmasks where the bytes lie.
+    request.socket.prependListener("data", (bytes: Buffer) => arrived.resolve(Buffer.from(bytes)));
+    const message = deferred<Buffer>();
+    socket.on("message", (bytes: Buffer) => message.resolve(bytes));
+    await opened;
+    const sent = Buffer.from("twelve bytes");
+    channel.send(new Uint8Array(sent));
+    const frame = await arrived.promise;
+    assert.deepEqual([...frame.subarray(0, 2)], [0x82, 0x80 | sent.length]);
+    assert.equal(frame.readUInt32BE(2) !== 0, masked);
+    assert.equal(frame.subarray(6).equals(sent), !masked);
+    assert.deepEqual(await message.promise, sent);
+    channel.close();
+  });
+}
+
 test("a channel carries binary messages in order, and skips text", async (t) => {
   const { port, connected } = await listen(t);
   const { channel, opened, drained, closed, received } = open(`ws://127.0.0.1:${port}/relay?a=b`, {
