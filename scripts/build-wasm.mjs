@@ -47,6 +47,7 @@ const patched = {
     "noq-proto-send-again-at-once.patch",
     "noq-proto-raise-mtu.patch",
     "noq-proto-box-paths.patch",
+    "noq-proto-probe-mtu.patch",
   ],
 };
 

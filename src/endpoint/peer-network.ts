@@ -286,6 +286,7 @@ export class PeerNetwork {
       close: multipath.close.bind(multipath),
       setStatus: multipath.setStatus.bind(multipath),
       setIdleTimeout: multipath.setIdleTimeout.bind(multipath),
+      probeMtu: multipath.probeMtu.bind(multipath),
       ping: multipath.ping.bind(multipath),
       addCandidate: multipath.addCandidate.bind(multipath),
       removeCandidate: multipath.removeCandidate.bind(multipath),

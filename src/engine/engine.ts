@@ -379,6 +379,11 @@ export interface Multipath {
   setStatus(id: number, status: PathStatus): void;
   /** A path on which nothing arrives for this long is given up. Milliseconds; 0 is never. */
   setIdleTimeout(id: number, timeoutMs: number): void;
+  /**
+   * Has path MTU discovery try datagrams of up to `mtu` bytes of UDP payload on this path, the largest first. Nothing where
+   * `maxMtu` has turned it off, and never more than the peer takes.
+   */
+  probeMtu(id: number, mtu: number): void;
   /** Asks for a sign of life over this path. */
   ping(id: number): void;
   /** Offers an address of ours to the peer. False: it takes no more. */

@@ -8,6 +8,8 @@ export interface PathState extends PathActivity {
   readonly id: number;
   readonly remote: SocketAddress;
   readonly status: "available" | "backup";
+  /** Counts up. */
+  readonly bytesSent: number;
   readonly packetsSent: number;
 }
 
@@ -21,6 +23,7 @@ export interface PathPort {
   close(id: number): boolean;
   setStatus(id: number, status: "available" | "backup"): void;
   setIdleTimeout(id: number, timeoutMs: number): void;
+  probeMtu(id: number, mtu: number): void;
   ping(id: number): void;
   addCandidate(address: SocketAddress): boolean;
   removeCandidate(address: SocketAddress): void;
@@ -43,6 +46,13 @@ export interface RelayKnowledge {
 
 /** A relay's own connection may be on its way back. As iroh has it; direct paths have the engine's 15 seconds. */
 const relayIdleTimeoutMs = 30_000;
+/**
+ * Datagrams over a relay travel in a stream, which takes them in any size, and each one costs the same whatever it carries.
+ * Four of these fill a frame. Peers of other implementations take less, which they have said.
+ */
+const relayMtu = 16_000;
+/** A relay that carried so much for a path carries bulk: one that has less to do needs no datagrams of that size. */
+const relayBulkBytes = 65_536;
 /** Addresses whose losses are remembered. */
 const maxLosses = 16;
 /** How often a path that was found to lose packets is asked, so that its recovery shows. */
@@ -55,6 +65,8 @@ interface Watched {
   readonly isRelay: boolean;
   readonly watch: PathWatch;
   readonly loss: PathLoss;
+  /** Whether larger datagrams were tried on it, or need not be. */
+  mtuProbed: boolean;
   probedAt: number;
   rttMs: number;
   /** Set while nothing is heard, though something should be. */
@@ -203,6 +215,10 @@ export class ConnectionPaths {
         continue;
       }
       path.loss.update(state);
+      if (!path.mtuProbed && state.bytesSent >= relayBulkBytes) {
+        path.mtuProbed = true;
+        this.port.probeMtu(state.id, relayMtu);
+      }
       if (path.loss.isLossy && now - path.probedAt >= lossProbeMs) {
         path.probedAt = now;
         this.port.ping(state.id);
@@ -288,13 +304,15 @@ export class ConnectionPaths {
   }
 
   #watched(state: PathState, now: number): Watched {
+    const isRelay = this.#relays.isRelay(state.remote);
     return {
       id: state.id,
       remote: state.remote,
       key: formatSocketAddress(state.remote),
-      isRelay: this.#relays.isRelay(state.remote),
+      isRelay,
       watch: new PathWatch(state, now),
       loss: this.#lossOf(formatSocketAddress(state.remote)),
+      mtuProbed: !isRelay,
       probedAt: now,
       rttMs: state.rttMs,
       deadSince: undefined,

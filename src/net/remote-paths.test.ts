@@ -40,6 +40,7 @@ class FakePort implements PathPort {
       remote,
       status: "available" as const,
       rttMs,
+      bytesSent: 0,
       bytesReceived: 0,
       packetsWaiting: 0,
       packetsAcknowledged: 0,
@@ -91,6 +92,10 @@ class FakePort implements PathPort {
 
   setIdleTimeout(id: number, timeoutMs: number): void {
     this.calls.push(`idle ${id} ${timeoutMs}`);
+  }
+
+  probeMtu(id: number, mtu: number): void {
+    this.calls.push(`mtu ${id} ${mtu}`);
   }
 
   ping(id: number): void {
@@ -200,6 +205,22 @@ describe("RemotePaths", () => {
   it("gives relays 30 s of silence", () => {
     const { port } = overRelay();
     assert.deepEqual(port.take("idle"), ["idle 0 30000"]);
+  });
+
+  it("tries large datagrams once on a relay that carries bulk, and never on a direct path", () => {
+    const { paths, port, platform } = overRelay();
+    const look = (bytesSent: number): string[] => {
+      port.change(relay, { bytesSent });
+      port.change(direct, { bytesSent });
+      paths.touched();
+      platform.runFor(150);
+      return port.take("mtu");
+    };
+    port.add(direct);
+    paths.changed(port);
+    assert.deepEqual(look(65_535), []);
+    assert.deepEqual(look(65_536), ["mtu 0 16000"]);
+    assert.deepEqual(look(10_000_000), []);
   });
 
   it("does not offer again what the peer was told in the handshake, and withdraws it when it is gone", () => {

@@ -83,7 +83,7 @@ for (const { where, scheme, host, masked } of [
   { where: "over TLS", scheme: "wss", host: "localhost", masked: false },
 ]) {
   test(`a channel masks what it sends ${where}: ${masked} (RFC 6455 §5.3)`, async (t) => {
-    const tls = createSelfSignedCertificate("localhost");
+    const tls = createSelfSignedCertificate();
     const { port, connected } = await listen(t, scheme === "wss" ? tls : undefined);
     const authorities = parseCertificates(tls.cert);
     const { channel, opened } = open(`${scheme}://${host}:${port}/`, { authorities });

@@ -365,6 +365,13 @@ extern "C" fn path_set_idle_timeout(now: f64, handle: f64, path: u32, timeout_ms
     });
 }
 
+/// Bytes of UDP payload.
+#[unsafe(no_mangle)]
+extern "C" fn path_probe_mtu(handle: f64, path: u32, mtu: u32) {
+    let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
+    with_peer(handle, (), |peer| peer.quic.probe_path_mtu(path.into(), mtu));
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn path_ping(handle: f64, path: u32) {
     with_peer(handle, (), |peer| {

@@ -53,6 +53,7 @@ export interface CoreFunctions {
   path_close(now: number, handle: number, path: number): number;
   path_set_status(handle: number, path: number, backup: number): void;
   path_set_idle_timeout(now: number, handle: number, path: number, timeoutMs: number): void;
+  path_probe_mtu(handle: number, path: number, mtu: number): void;
   path_ping(handle: number, path: number): void;
   datagram_max_size(handle: number): number;
   datagram_send(handle: number, length: number): number;

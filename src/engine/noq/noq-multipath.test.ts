@@ -6,6 +6,7 @@ import { TestAuthority } from "../../../test/support/test-pki.ts";
 import type { SocketAddress } from "../../base/socket-address.ts";
 import { parseCertificates } from "../../identity/certificates.ts";
 import { WebCertificate } from "../../identity/web-certificate.ts";
+import type { LinkOptions } from "../../testing/virtual-link.ts";
 import {
   type EngineConnection,
   EngineError,
@@ -19,13 +20,17 @@ const elsewhere: SocketAddress = { family: 6, host: "fd00::1", port: 4_433 };
 const nowhere: SocketAddress = { family: 4, host: "10.9.9.9", port: 9 };
 
 /** Two connected peers of which the server can be reached at a second address as well. */
-function connected(server: Partial<PeerOptions> = {}, client: Partial<PeerOptions> = {}) {
+function connected(
+  server: Partial<PeerOptions> = {},
+  client: Partial<PeerOptions> = {},
+  link: Partial<LinkOptions> = {},
+) {
   // An engine does not say from which address it sends: from where the peer was heard last.
   let heardElsewhere = false;
   const transmit: EngineOptions["transmit"] = (to, bytes, segmentSize) =>
     (heardElsewhere ? second : pair.server.socket).transmit(to, bytes, segmentSize);
   const pair: EnginePair = new EnginePair(
-    { link: { delayMs: 20 } },
+    { link: { delayMs: 20, ...link } },
     { transmit, ...server },
     client,
   );
@@ -127,6 +132,31 @@ describe("paths of noq", () => {
     const start = pair.now;
     pair.run(() => local.paths().length === 1);
     assert.ok(pair.now - start < 5_000, `after ${pair.now - start} ms`);
+  });
+
+  it("take larger datagrams when they are asked to, up to what passes", () => {
+    for (const [mtu, expected] of [
+      [65_527, 16_000],
+      [7_000, 7_000],
+      [1_500, 1_500],
+    ] as const) {
+      const { pair, local, talk } = connected({}, {}, { mtu });
+      pair.runFor(2_000);
+      assert.equal(pathTo(local, pair.server.address).mtu, 1_452);
+      multipathOf(local).probeMtu(0, 16_000);
+      pair.runFor(30_000);
+      const found = pathTo(local, pair.server.address).mtu;
+      assert.ok(found > expected - 40 && found <= expected, `${found} of ${expected}`);
+      echoes(pair, talk);
+    }
+  });
+
+  it("take no larger datagrams where discovery is off", () => {
+    const { pair, local } = connected({}, { transport: { maxMtu: 0 } }, { mtu: 65_527 });
+    pair.runFor(2_000);
+    multipathOf(local).probeMtu(0, 16_000);
+    pair.runFor(10_000);
+    assert.equal(pathTo(local, pair.server.address).mtu, 1_200);
   });
 
   it("show that they live when they are asked", () => {

@@ -41,6 +41,10 @@ export class NoqMultipath implements Multipath {
     this.#act((handle, now) => this.#call.path_set_idle_timeout(now, handle, id, timeoutMs));
   }
 
+  probeMtu(id: number, mtu: number): void {
+    this.#act((handle) => this.#call.path_probe_mtu(handle, id, mtu));
+  }
+
   ping(id: number): void {
     this.#act((handle) => this.#call.path_ping(handle, id));
   }
