@@ -15,6 +15,24 @@ const onRelay = (network: TestNetwork): { client: HostOptions; server: HostOptio
 const isUnavailable = (error: unknown): boolean =>
   error instanceof ConnectError && error.code === Code.Unavailable;
 
+test("bulk over a relay travels in large datagrams, and a little of it does not", async () => {
+  await PathLab.run({ places: onRelay }, async (lab) => {
+    const mtus = () =>
+      [lab.client, lab.server].flatMap(({ connections }) =>
+        [...connections].flatMap((connection) => connection.paths().map(({ mtu }) => mtu)),
+      );
+    await lab.call("a little");
+    await lab.network.advance(5_000);
+    assert.deepEqual(mtus(), [1_452, 1_452]);
+    for (let number = 0; number < 4; number += 1) {
+      await lab.call("x".repeat(50_000));
+    }
+    await lab.network.advance(1_000);
+    assert.deepEqual(mtus(), [16_000, 16_000]);
+    await lab.call("x".repeat(500_000));
+  });
+});
+
 test("F1: nothing is thrown out of a timer when the relay and the peer are gone for good", async () => {
   await PathLab.run({ places: onRelay }, async (lab) => {
     await lab.call("before");
