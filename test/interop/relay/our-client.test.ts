@@ -2,12 +2,18 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Connection } from "../../../src/endpoint/connection.ts";
 import { Endpoint } from "../../../src/endpoint/endpoint.ts";
 import { parseCertificates } from "../../../src/identity/certificates.ts";
+import { EndpointAddr } from "../../../src/identity/endpoint-addr.ts";
 import { openHeard } from "../../support/heard-messages.ts";
 import { IrohRelay, noIrohRelay } from "../../support/iroh-relay.ts";
+import { bindMutedUdp } from "../../support/muted-udp.ts";
 import { stayAlive } from "../../support/stay-alive.ts";
 import { TestAuthority } from "../../support/test-pki.ts";
+import { noIroh } from "../iroh/iroh.ts";
+import { IrohPeer } from "../iroh/iroh-peer.ts";
+import { echo as echoAsIroh } from "./iroh-echo.ts";
 import { RelayPeer } from "./relay-peer.ts";
 
 const options = { skip: noIrohRelay, timeout: 120_000 };
@@ -162,4 +168,72 @@ test("iroh's relay tells us over QUIC from where our packets come", options, asy
   });
   const { publicAddresses, observers } = await endpoint.netcheck();
   assert.deepEqual(publicAddresses, endpoint.boundAddresses, JSON.stringify(observers));
+});
+
+const alpn = "connect-quic-interop/bulk";
+
+/** Answers every stream with what came. */
+async function echo(endpoint: Endpoint): Promise<void> {
+  const connection = await endpoint.accept();
+  for (;;) {
+    const stream = await connection?.acceptBi();
+    if (stream === undefined) {
+      return;
+    }
+    await stream.send.write(await stream.receive.readToEnd(10_000_000));
+    void stream.send.finish().catch(() => {});
+  }
+}
+
+/** Has bulk echoed until our datagrams are larger than `bytes`, at most ten times; tells how large they have become. */
+async function sizeOfBulk(connection: Connection, bytes: number): Promise<number | undefined> {
+  const bulk = Uint8Array.from({ length: 1_000_000 }, (_, index) => index % 251);
+  const mtu = () => connection.paths().find(({ active }) => active)?.mtu;
+  for (let round = 0; round < 10 && (mtu() ?? 0) <= bytes; round += 1) {
+    const { send, receive } = await connection.openBi();
+    const answer = receive.readToEnd(bulk.length);
+    await send.write(bulk);
+    await send.finish();
+    assert.ok(Buffer.from(bulk).equals(await answer), "the answer is something else");
+    await new Promise((resolve) => setTimeout(resolve, 150));
+  }
+  assert.deepEqual(
+    connection.paths().map(({ remote }) => remote.type),
+    ["relay"],
+  );
+  return mtu();
+}
+
+test("bulk between two of ours crosses iroh's relay in large datagrams", options, async () => {
+  await using relay = await IrohRelay.start();
+  const bind = () =>
+    Endpoint.bind({
+      bind: "127.0.0.1:0",
+      alpns: [alpn],
+      relays: [relay.url],
+      network: { bindSocket: bindMutedUdp },
+    });
+  await using server = await bind();
+  await using client = await bind();
+  await server.online();
+  void echo(server);
+  const connection = await client.connect(server.ticket(), alpn);
+  assert.equal(await sizeOfBulk(connection, 1_500), 16_000);
+});
+
+test("bulk between ours and real iroh crosses iroh's relay in datagrams that it takes", {
+  ...options,
+  skip: noIrohRelay || noIroh,
+}, async () => {
+  await using relay = await IrohRelay.start();
+  await using server = await IrohPeer.bind(alpn, "127.0.0.1:0", relay.url);
+  await using client = await Endpoint.bind({
+    bind: "127.0.0.1:0",
+    relays: [relay.url],
+    network: { bindSocket: bindMutedUdp },
+  });
+  const peer = EndpointAddr.from({ id: server.id, addrs: [relay.url] });
+  const connection = await client.connect(peer, alpn);
+  void echoAsIroh(await server.accept());
+  assert.equal(await sizeOfBulk(connection, 1_452), 1_472);
 });
