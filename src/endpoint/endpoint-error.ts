@@ -93,6 +93,8 @@ export function describeClose(cause: CloseCause): string {
       return "the peer has forgotten the connection (stateless reset)";
     case "version-mismatch":
       return "the peer speaks no QUIC version of ours";
+    case "early-data-rejected":
+      return "the peer takes no early data from us now";
     case "engine-failed":
       return `the QUIC engine failed: ${cause.reason}`;
   }

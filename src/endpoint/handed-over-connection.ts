@@ -30,6 +30,10 @@ export class HandedOverConnection implements EngineConnection {
     return this.#engine.remoteAddress;
   }
 
+  get early(): boolean {
+    return this.#engine.early;
+  }
+
   get maxDatagramSize(): number | undefined {
     return this.#engine.maxDatagramSize;
   }

@@ -186,8 +186,9 @@ export interface EngineOptions {
   /**
    * Whether what a returning peer sends with its first packet (0-RTT) is handed out at once. `connected` is then called
    * before the handshake is done, with the identity that the remembered session was made with, and with `earlyData` set to
-   * "accepted"; who answers gives the answer before the peer has shown that it is live. A ticket is good once, so it
-   * cannot be replayed to this endpoint. Default false: early data waits for the end of the handshake.
+   * "accepted"; who answers gives the answer before the peer has shown that it is live, and `handshakeDone` tells when it
+   * has. A ticket is good once, so it cannot be replayed to this endpoint. 4,096 sessions are remembered then, two for each
+   * handshake, and 256 otherwise; for a day. Default false: early data waits for the end of the handshake.
    */
   readonly acceptEarlyData?: boolean;
   /** Gets NSS key log lines (SSLKEYLOGFILE format) without line ends, for decrypting captures. */
@@ -232,8 +233,8 @@ export interface EngineConnectOptions {
   /** Replaces the endpoint's options for this connection. */
   readonly transport?: Partial<TransportOptions>;
   /**
-   * Streams and datagrams may be opened before the handshake is done, when an earlier session is remembered (0-RTT).
-   * What is sent so can be replayed by an attacker. Default false.
+   * Streams and datagrams may be opened before the handshake is done, when an earlier session with the same `alpns` is
+   * remembered (0-RTT), see {@link EngineConnection.early}. What is sent so can be replayed by an attacker. Default false.
    */
   readonly earlyData?: boolean;
   readonly handler: ConnectionHandler;
@@ -307,13 +308,20 @@ export type CloseCause =
   /** The peer has no memory of this connection (stateless reset, RFC 9000 §10.3). */
   | { readonly type: "reset" }
   | { readonly type: "version-mismatch" }
+  /** Of streams of early data that the peer has refused: they never existed. The connection goes on without them. */
+  | { readonly type: "early-data-rejected" }
   /** The engine broke; the endpoint is gone with all its connections. */
   | { readonly type: "engine-failed"; readonly reason: string };
 
-/** Calls come in this order: `connected` at most once, `closed` exactly once and last, the others between. */
+/**
+ * Calls come in this order: `connected` at most once, `closed` exactly once and last, the others between. Streams of early
+ * data that was refused end before `connected`.
+ */
 export interface ConnectionHandler {
   /** The handshake is done and the peer's identity proven. (For a server, the peer may still find fault with us.) */
   connected(info: ConnectedInfo): void;
+  /** The handshake is done now, after a `connected` that came before that; see {@link EngineOptions.acceptEarlyData}. */
+  handshakeDone?(): void;
   /** The peer opened a stream. The handler sets `stream.handler` before it returns. */
   streamOpened(stream: EngineStream): void;
   /** After `openStream` returned undefined: it is worth another try. */
@@ -336,6 +344,11 @@ export interface EngineConnection {
   readonly role: Role;
   /** Where the peer's packets come from, on the path in use. */
   readonly remoteAddress: SocketAddress;
+  /**
+   * True as long as the handshake is not done and there is early data: what is sent now can be replayed (on the side that
+   * has dialed), or what has arrived can be a replay.
+   */
+  readonly early: boolean;
   /** Undefined when the peer allows no more streams now: wait for `streamsAvailable`. */
   openStream(direction: StreamDirection): EngineStream | undefined;
   /** Largest datagram that can be sent now, in bytes; undefined when the peer takes none. */

@@ -22,7 +22,7 @@ export function refusedByGoaway(): H3Error {
   );
 }
 
-/** The connection ended: because of `fault` if we ended it for one. */
+/** The connection ended: because of `fault` if we ended it for one. What was early data that is refused never arrived. */
 export function connectionLost(
   cause: CloseCause,
   fault: H3Error | undefined,
@@ -60,6 +60,8 @@ function describe(cause: CloseCause): string {
       return "the peer has forgotten it";
     case "version-mismatch":
       return "the peer speaks another version of QUIC";
+    case "early-data-rejected":
+      return "the peer took no early data";
     case "engine-failed":
       return `the engine failed: ${cause.reason}`;
   }

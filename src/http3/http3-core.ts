@@ -168,7 +168,7 @@ export class Http3Core implements ConnectionContext {
     this.#over = true;
     const streams = [...this.#requests.values(), ...this.#queue];
     for (const stream of streams) {
-      const unprocessed = this.#queue.has(stream);
+      const unprocessed = this.#queue.has(stream) || cause.type === "early-data-rejected";
       stream.connectionClosed(connectionLost(cause, this.#fault, unprocessed));
     }
     this.#requests.clear();

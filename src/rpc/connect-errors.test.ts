@@ -85,6 +85,7 @@ const connectionRows: readonly [what: string, cause: CloseCause | H3Error, expec
     Code.Unauthenticated,
   ],
   ["in another version of QUIC", { type: "version-mismatch" }, Code.Unavailable],
+  ["as early data that is refused", { type: "early-data-rejected" }, Code.Unavailable],
   ["that QUIC ended", { ...closed(0x0an, "peer"), type: "transport" }, Code.Unavailable],
   ["that the peer closed", closed(H3.NO_ERROR, "peer"), Code.Unavailable],
   ["that the peer closed for a protocol error", closed(H3.FRAME_ERROR, "peer"), Code.Unavailable],

@@ -103,6 +103,7 @@ function codeOfClose(cause: CloseCause): Code {
     case "timeout":
     case "reset":
     case "version-mismatch":
+    case "early-data-rejected":
       return Code.Unavailable;
   }
 }

@@ -138,6 +138,7 @@ export class MemoryConnection implements EngineConnection, StreamOwner {
   readonly role: Role;
   readonly remoteAddress: SocketAddress;
   readonly chunkSize: number;
+  readonly early = false;
   readonly maxDatagramSize: number | undefined = 1_200;
   /** What `setKeepAlive` was last called with, or the transport option. */
   keepAliveMs: number;

@@ -121,7 +121,9 @@ impl Peer {
                     pumped.settled = true;
                     self.handshake_deadline = None;
                     self.use_loopback(now, PathId::ZERO);
-                    if !self.connected {
+                    if self.connected {
+                        events.handshake_done(self.handle);
+                    } else {
                         self.on_connected(events);
                     }
                 }

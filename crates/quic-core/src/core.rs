@@ -86,6 +86,9 @@ impl Core {
         }
         let serves_early_data = arguments.flag();
         let shard = Arc::new(Shard::read(arguments));
+        if serves_early_data {
+            tls.remember_many();
+        }
         let limits = IncomingLimits::read(arguments);
         let transport = TransportOptions::read(arguments);
         let tokens = TokenMemoryCache::new(MAX_TOKEN_PEERS, MAX_TOKENS_PER_PEER);

@@ -42,6 +42,8 @@ const PATHS_CHANGED: u32 = 13;
 const CANDIDATES_CHANGED: u32 = 14;
 /// Payload: the address from which the peer sees our packets come, see `address`.
 const ADDRESS_OBSERVED: u32 = 15;
+/// The handshake is over, after a `CONNECTED` that came before its end.
+const HANDSHAKE_DONE: u32 = 16;
 
 #[derive(Copy, Clone)]
 pub enum EarlyData {
@@ -92,6 +94,10 @@ impl Events {
             payload.extend_from_slice(entry);
         }
         self.record(CONNECTED, handle, f64::from(early as u8), &payload);
+    }
+
+    pub fn handshake_done(&mut self, handle: Handle) {
+        self.record(HANDSHAKE_DONE, handle, 0.0, &[]);
     }
 
     pub fn closed(&mut self, handle: Handle, end: End<'_>) {

@@ -214,6 +214,12 @@ extern "C" fn connection_set_keep_alive(now: f64, handle: f64, interval_ms: f64)
     with_peer(handle, (), |peer| peer.set_keep_alive(Instant::from_host_ms(now), keep_alive));
 }
 
+/// 1 when there is early data and the handshake is not done, else 0.
+#[unsafe(no_mangle)]
+extern "C" fn connection_early(handle: f64) -> i32 {
+    with_peer(handle, 0, |peer| (peer.quic.has_0rtt() && peer.quic.is_handshaking()).into())
+}
+
 /// Scratch: the label, then the context. Afterwards `length` bytes of keying material are there. 0 means done,
 /// `NOT_FOUND` that the handshake is not.
 #[unsafe(no_mangle)]

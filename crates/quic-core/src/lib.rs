@@ -25,6 +25,7 @@ mod large_packets;
 mod raw_key;
 mod reader;
 mod scratch;
+mod sessions;
 mod shard;
 mod strangers;
 mod tls;

@@ -13,10 +13,14 @@ use rustls::{ClientConfig, KeyLog, ServerConfig, version};
 use crate::large_packets;
 use crate::raw_key::{self, ClientKeyVerifier, RawKeyResolver, ServerKeyVerifier};
 use crate::reader::Reader;
+use crate::sessions::Sessions;
 use crate::web;
 
-/// Sessions remembered for resumption, in each role. As many as iroh keeps: 8 each of 32 peers.
+/// Sessions remembered for resumption, in each role. As many as iroh keeps: for clients 8 each of 32 peers, those of peers
+/// that were met first go first. They are good for a day, which is what our servers say.
 const MAX_SESSIONS: usize = 256;
+/// The same for servers of early data, to which many clients are to come back: two for each handshake.
+const MANY_SESSIONS: usize = 4_096;
 
 /// Kinds of credentials, as the host numbers them.
 const RAW_KEY: u8 = 0;
@@ -84,6 +88,10 @@ impl Tls {
         }
     }
 
+    pub fn remember_many(&mut self) {
+        self.server_sessions = ServerSessionMemoryCache::new(MANY_SESSIONS);
+    }
+
     pub fn log_keys(&mut self) {
         self.key_log = Some(Arc::new(HostKeyLog));
     }
@@ -120,7 +128,8 @@ impl Tls {
         config.alpn_protocols = protocols;
         config.enable_sni = expected.by_certificate;
         config.enable_early_data = early_data;
-        config.resumption = Resumption::store(self.client_sessions.clone());
+        let sessions = Sessions::of(&config.alpn_protocols, &self.client_sessions);
+        config.resumption = Resumption::store(Arc::new(sessions));
         if let Some(key_log) = &self.key_log {
             config.key_log = key_log.clone();
         }

@@ -39,6 +39,7 @@ export interface CoreFunctions {
   transmits_clear(): void;
   next_deadline(): number;
   connection_close(now: number, handle: number, code: bigint, length: number): void;
+  connection_early(handle: number): number;
   connection_ping(handle: number): void;
   connection_set_keep_alive(now: number, handle: number, intervalMs: number): void;
   connection_export(handle: number, length: number, label: number, context: number): number;

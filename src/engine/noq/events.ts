@@ -16,6 +16,7 @@ export const eventKind = {
   pathsChanged: 13,
   candidatesChanged: 14,
   addressObserved: 15,
+  handshakeDone: 16,
 } as const;
 
 const headerLength = 24;

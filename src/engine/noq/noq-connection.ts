@@ -85,6 +85,10 @@ export class NoqConnection implements EngineConnection, StreamOwner {
     return this.#remote;
   }
 
+  get early(): boolean {
+    return !this.isClosed && this.core.call.connection_early(this.handle) === 1;
+  }
+
   openStream(direction: StreamDirection): EngineStream | undefined {
     this.#checkOpen("open a stream");
     const id = this.core.call.stream_open(this.handle, direction === "unidirectional" ? 1 : 0);
@@ -245,6 +249,9 @@ export class NoqConnection implements EngineConnection, StreamOwner {
       case eventKind.connected:
         this.#onConnected(event);
         break;
+      case eventKind.handshakeDone:
+        this.handler.handshakeDone?.();
+        break;
     }
   }
 
@@ -290,10 +297,11 @@ export class NoqConnection implements EngineConnection, StreamOwner {
       earlyData: earlyDataOutcomes[event.number] ?? "none",
     };
     if (info.earlyData === "rejected") {
-      for (const stream of this.#streams.values()) {
+      const abandoned = [...this.#streams.values()];
+      this.#streams.clear();
+      for (const stream of abandoned) {
         stream.abandon();
       }
-      this.#streams.clear();
     }
     this.#state = "connected";
     this.handler.connected(info);

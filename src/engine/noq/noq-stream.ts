@@ -43,6 +43,8 @@ export class NoqStream implements EngineStream {
   readonly initiator: "local" | "peer";
   readonly #owner: StreamOwner;
   #sendState: SendState;
+  /** Another stream may have its number now. */
+  #abandoned = false;
   #receiveState: ReceiveState;
   #resetCode: bigint | undefined;
   /** The handler has read all that there was, or has not been told of anything yet. */
@@ -118,7 +120,7 @@ export class NoqStream implements EngineStream {
 
   stop(code: bigint): void {
     checkedCode(code);
-    if (this.#receiveState === "open" && !this.#owner.isClosed) {
+    if (this.#receiveState === "open" && !this.#abandoned && !this.#owner.isClosed) {
       this.#owner.core.call.stream_stop(this.#owner.handle, this.id, code);
       this.#endReceiving("stopped");
       this.#owner.schedule();
@@ -127,7 +129,7 @@ export class NoqStream implements EngineStream {
 
   read(maxBytes: number = maxChunk): Uint8Array | undefined {
     const { core, handle } = this.#owner;
-    if (this.#receiveState !== "open" || core.failure !== undefined) {
+    if (this.#receiveState !== "open" || this.#abandoned || core.failure !== undefined) {
       return undefined;
     }
     const limit = Math.min(Math.max(Math.floor(maxBytes), 1), maxChunk);
@@ -201,9 +203,8 @@ export class NoqStream implements EngineStream {
   /** The stream never existed: the peer has refused early data. */
   abandon(): void {
     this.#sendState = "over";
-    if (this.#receiveState === "open") {
-      this.#receiveState = "stopped";
-    }
+    this.#abandoned = true;
+    this.handler.connectionClosed({ type: "early-data-rejected" });
   }
 
   #onReadEnd(state: number): void {

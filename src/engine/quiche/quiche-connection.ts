@@ -196,6 +196,10 @@ export class QuicheConnection implements EngineConnection, StreamOwner {
     return stream;
   }
 
+  get early(): boolean {
+    return false;
+  }
+
   get maxDatagramSize(): number | undefined {
     return this.#state === "connected"
       ? (this.native.dgramMaxWritableLen() ?? undefined)
