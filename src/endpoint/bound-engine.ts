@@ -23,7 +23,14 @@ import { ProcessHold } from "./process-hold.ts";
 export interface BoundEngineOptions
   extends Pick<
     EngineOptions,
-    "alpns" | "credentials" | "incoming" | "keyLog" | "platform" | "shard" | "transport"
+    | "acceptEarlyData"
+    | "alpns"
+    | "credentials"
+    | "incoming"
+    | "keyLog"
+    | "platform"
+    | "shard"
+    | "transport"
   > {
   /** `ip:port` or `[ip6]:port`, at most one a family. */
   readonly bind: string | readonly string[];

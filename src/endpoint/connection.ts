@@ -4,6 +4,7 @@ import type { Platform } from "../base/platform.ts";
 import { Signal } from "../base/signal.ts";
 import type {
   CloseCause,
+  ConnectedInfo,
   ConnectionHandler,
   ConnectionStats,
   EngineConnection,
@@ -50,6 +51,16 @@ const arrivalPollMs = 5;
 /** Shuts a protocol down that works on the engine's level, and with it the connection. */
 export type Shutdown = (options: { readonly timeoutMs: number }) => Promise<void>;
 
+/** What a connection that is made before its handshake is done tells its maker. */
+export interface HandshakeObserver {
+  /** For the side that has dialed: it is done, and early data was taken or not. */
+  connected(info: ConnectedInfo): void;
+  /** For the other side: it is done. */
+  done(): void;
+  /** It ended before that. */
+  closed(cause: CloseCause): void;
+}
+
 /**
  * A connection to a peer whose key is proven. Streams are made and taken in any number by both sides.
  *
@@ -81,7 +92,8 @@ export class Connection implements AsyncDisposable {
   /** Streams that may hold data which the peer has not acknowledged. */
   readonly #sending = new Set<SendStream>();
   readonly #handler: ConnectionHandler = {
-    connected: () => {},
+    connected: (info) => this.#handshake?.connected(info),
+    handshakeDone: () => this.#handshake?.done(),
     streamOpened: (stream) => {
       if (this.#successor !== undefined) {
         this.#successor.handler.streamOpened(stream);
@@ -113,6 +125,9 @@ export class Connection implements AsyncDisposable {
     },
     closed: (cause) => this.#ended(cause),
   };
+  /** As long as the handshake is not done. */
+  #handshake: HandshakeObserver | undefined;
+  readonly #handshakeDone: Deferred<boolean> | undefined;
   #cause: CloseCause | undefined;
   #closing: Promise<void> | undefined;
   /** Set while closing waits: ends that. */
@@ -122,7 +137,7 @@ export class Connection implements AsyncDisposable {
   #successor: HandedOverConnection | undefined;
   #shutdown: Shutdown | undefined;
 
-  /** @internal Takes over the engine's connection, which has just been `connected`. */
+  /** @internal Takes over the engine's connection, which has just been `connected`, or has yet to be: then with `handshake`. */
   constructor(
     engine: EngineConnection,
     info: { readonly remoteId: EndpointId; readonly alpn: string },
@@ -131,6 +146,7 @@ export class Connection implements AsyncDisposable {
       readonly hold: ProcessHold;
       readonly datagramReceiveBuffer: number;
       readonly paths: AttachedPaths;
+      readonly handshake?: HandshakeObserver | undefined;
     },
   ) {
     this.#engine = engine;
@@ -141,6 +157,8 @@ export class Connection implements AsyncDisposable {
     this.#hold = context.hold;
     this.#paths = context.paths;
     this.#datagrams = new DatagramQueue(context.datagramReceiveBuffer);
+    this.#handshake = context.handshake;
+    this.#handshakeDone = context.handshake === undefined ? undefined : deferred();
     this.closed = this.#closed.promise;
     engine.handler = this.#handler;
   }
@@ -148,6 +166,31 @@ export class Connection implements AsyncDisposable {
   /** Where the peer's packets come from now: an IP address, or a relay. */
   get remoteAddress(): TransportAddr {
     return this.#paths.transportAddrOf(this.#engine.remoteAddress);
+  }
+
+  /**
+   * True as long as the handshake is not done, on a connection that was made before that, for early data (0-RTT). On the
+   * side that has dialed, others can record what is sent now, and send it again; on the other side, what has arrived can be
+   * such a replay, or late: the peer's key is proven by the session that it resumes, but not that the peer is there.
+   */
+  get early(): boolean {
+    return this.#handshake !== undefined;
+  }
+
+  /** Resolves with true when the connection is not {@link early} any more, and with false when it ends before. */
+  get handshakeDone(): Promise<boolean> {
+    return this.#handshakeDone?.promise ?? done;
+  }
+
+  /** The handshake is done. @internal */
+  confirm(): void {
+    this.#handshake = undefined;
+    this.#handshakeDone?.resolve(true);
+  }
+
+  /** Ends this, as nothing but early data that was refused: the engine's connection goes on as another one. @internal */
+  abandon(): void {
+    this.#ended({ type: "early-data-rejected" });
   }
 
   /** How the connection ended; undefined while it lives. */
@@ -285,7 +328,9 @@ export class Connection implements AsyncDisposable {
       }
       this.#timeUp = undefined;
     }
-    this.#engine.close(code, reason);
+    if (this.#cause === undefined) {
+      this.#engine.close(code, reason);
+    }
     this.#closedHere = { type: "application", origin: "local", code, reason };
     for (const stream of this.#sending) {
       stream.handleConnectionClosed(connectionLost(this.#closedHere, this.remoteId.short));
@@ -369,7 +414,10 @@ export class Connection implements AsyncDisposable {
   }
 
   #ended(cause: CloseCause): void {
+    const handshake = this.#handshake;
     this.#cause = cause;
+    this.#handshake = undefined;
+    this.#handshakeDone?.resolve(false);
     this.#paths.closed();
     this.#incoming.bidirectional.end();
     this.#incoming.unidirectional.end();
@@ -378,6 +426,9 @@ export class Connection implements AsyncDisposable {
     this.#datagramsWritable.notify();
     this.#successor?.handler.closed(cause);
     this.#closed.resolve(cause);
+    if (cause.type !== "early-data-rejected") {
+      handshake?.closed(cause);
+    }
   }
 
   #bidirectional(stream: EngineStream, pending?: PendingStream): BiStream {
@@ -419,3 +470,5 @@ export class Connection implements AsyncDisposable {
     }
   }
 }
+
+const done: Promise<boolean> = Promise.resolve(true);

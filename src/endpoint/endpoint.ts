@@ -6,6 +6,7 @@ import { parseSocketAddress, type SocketAddress } from "../base/socket-address.t
 import type { DiscoverySource } from "../discovery/discovery.ts";
 import {
   type CloseCause,
+  type ConnectedInfo,
   defaultTransportOptions,
   type EndpointStats,
   type Engine,
@@ -28,10 +29,11 @@ import { nodeNetwork } from "../net/node-network.ts";
 import type { RelayAccess } from "../net/relay-connections.ts";
 import { BoundEngine } from "./bound-engine.ts";
 import { callEngine, endpointErrorOf } from "./call-engine.ts";
-import { Connection } from "./connection.ts";
+import { Connection, type HandshakeObserver } from "./connection.ts";
 import { Dial } from "./dial.ts";
 import { closeCode, dialFailed, EndpointError } from "./endpoint-error.ts";
-import { type PeerDial, PeerNetwork } from "./peer-network.ts";
+import { LatePaths } from "./late-paths.ts";
+import { type AttachedPaths, type PeerDial, PeerNetwork } from "./peer-network.ts";
 import type { ProtocolHandler } from "./protocol-handler.ts";
 import type { RemoteInfo } from "./remote-info.ts";
 import type { ShardHub } from "./shard-hub.ts";
@@ -40,10 +42,10 @@ import { untilConnected } from "./until-connected.ts";
 
 /** Who wants to connect. */
 export interface IncomingPeer {
-  /** Proven by the handshake. */
+  /** Proven by the handshake, or with early data by that of the session which the peer resumes. */
   readonly id: EndpointId;
   readonly alpn: string;
-  /** Where it comes from: an IP address, or a relay. */
+  /** Where it comes from: an IP address, or a relay. With early data nobody has shown yet to be there. */
   readonly remoteAddress: TransportAddr;
 }
 
@@ -95,6 +97,12 @@ export interface EndpointOptions {
   readonly userData?: string;
   /** Protocols that {@link Endpoint.accept} takes. Those of routers come by themselves. Default none. */
   readonly alpns?: readonly string[];
+  /**
+   * Takes early data (0-RTT) of peers that come back: routers of calls run methods without side effects before the
+   * handshake is done, other handlers of protocols get such connections if they say so ({@link ProtocolHandler.earlyData}).
+   * See docs/early-data.md. Default false: whatever comes waits for the end of the handshake.
+   */
+  readonly acceptEarlyData?: boolean;
   /** Asked for each incoming connection. Default: everybody may connect. */
   readonly authorize?: Authorize;
   /** Changes to `defaultTransportOptions`, which stand where nothing is said. */
@@ -122,6 +130,14 @@ export interface ConnectOptions {
   readonly timeoutMs?: number;
   /** Changes to the endpoint's options, for this connection. */
   readonly transport?: Partial<TransportOptions>;
+  /**
+   * For early data (0-RTT). Where a session with the peer and the same protocol is remembered, this is called at once, with
+   * a connection on which whatever is sent leaves with the first packet. Others can record it and send it again: only what
+   * does no harm when it arrives twice. The dial resolves with that connection when the peer has taken it; where it has
+   * not, with another one, and the early one ends with the cause "early-data-rejected": nothing of it has reached the
+   * peer's program. Not called with several protocols. Default none.
+   */
+  readonly early?: (connection: Connection) => void;
   /** False: the attempt alone does not keep the process alive. Default true. @internal */
   readonly hold?: boolean;
 }
@@ -134,6 +150,12 @@ export type ShardEndpointOptions = Pick<
 
 /** Ends what is under way within that time, and takes nothing more. */
 type Shutdown = (graceMs: number) => Promise<void>;
+
+/** What is known of the other side of a connection. */
+interface Known {
+  readonly remoteId: EndpointId;
+  readonly alpn: string;
+}
 
 /** Incoming connections that wait for {@link Endpoint.accept}; above it they are refused. */
 const maxPendingConnections = 256;
@@ -228,6 +250,7 @@ export class Endpoint implements AsyncDisposable {
         bindSocket: network.bindSocket,
         shard,
         engine: options.engine,
+        acceptEarlyData: options.acceptEarlyData ?? false,
         ...(options.incoming === undefined ? {} : { incoming: options.incoming }),
         ...(options.keyLog === undefined ? {} : { keyLog: options.keyLog }),
       },
@@ -367,16 +390,36 @@ export class Endpoint implements AsyncDisposable {
         credentials: "raw-key",
       }),
     );
-    const attempt = (remote: SocketAddress): EngineConnection => {
-      const handler = untilConnected(
-        (info) => {
-          const id = endpointIdOf(info.identity);
-          dial.connected(this.#adopt(connection, id, info.alpn, transport));
-        },
-        (cause) => void ended(cause, connection.remoteAddress),
-      );
-      const expected = { type: "raw-key", publicKey: addr.id.bytes } as const;
-      const { connection } = this.#bound.dial([remote], { expected, alpns, transport, handler });
+    const attempt = (remote: SocketAddress, early?: ConnectOptions["early"]): EngineConnection => {
+      const connected = ({ identity, alpn }: ConnectedInfo): void => {
+        const known = { remoteId: endpointIdOf(identity), alpn };
+        dial.connected(this.#adopt(connection, known, transport));
+      };
+      const closed = (cause: CloseCause): void => void ended(cause, connection.remoteAddress);
+      const { connection } = this.#bound.dial([remote], {
+        expected: { type: "raw-key", publicKey: addr.id.bytes },
+        alpns,
+        transport,
+        earlyData: early !== undefined,
+        handler: untilConnected(connected, closed),
+      });
+      if (early !== undefined && connection.early) {
+        const known = { remoteId: addr.id, alpn: alpns[0] ?? "" };
+        const first = this.#adoptEarly(connection, known, transport, {
+          connected: (info) => {
+            if (info.earlyData === "accepted") {
+              first.confirm();
+              dial.connected(first);
+            } else {
+              first.abandon();
+              connected(info);
+            }
+          },
+          done: () => {},
+          closed,
+        });
+        early(first);
+      }
       return connection;
     };
     // Nobody has proven to be the peer: who else is at one of its addresses cannot end the dial at the others.
@@ -394,7 +437,7 @@ export class Endpoint implements AsyncDisposable {
       if (place.finding !== undefined) {
         await place.finding;
       }
-      return attempt(place.remote);
+      return attempt(place.remote, alpns.length === 1 ? options.early : undefined);
     };
     this.#dials.add(dial);
     try {
@@ -559,39 +602,89 @@ export class Endpoint implements AsyncDisposable {
   #handshakes(connection: EngineConnection): void {
     this.#network.dialedBy(connection);
     connection.handler = untilConnected(({ identity, alpn }) =>
-      this.#incoming(connection, endpointIdOf(identity), alpn),
+      this.#incoming(connection, { remoteId: endpointIdOf(identity), alpn }),
     );
   }
 
-  #adopt(
-    engine: EngineConnection,
-    remoteId: EndpointId,
-    alpn: string,
-    transport: TransportOptions,
-  ): Connection {
-    const connection: Connection = new Connection(
+  #adopt(engine: EngineConnection, known: Known, transport: TransportOptions): Connection {
+    const connection: Connection = this.#keep(
       engine,
-      { remoteId, alpn },
-      {
-        platform: this.#platform,
-        hold: this.#bound.hold,
-        datagramReceiveBuffer: transport.datagramReceiveBuffer,
-        paths: this.#network.attach(remoteId, engine, () => connection.pathSelected()),
-      },
+      known,
+      transport,
+      this.#network.attach(known.remoteId, engine, () => connection.pathSelected()),
     );
+    return connection;
+  }
+
+  /** Makes a connection whose handshake is not done. */
+  #adoptEarly(
+    engine: EngineConnection,
+    known: Known,
+    transport: TransportOptions,
+    handshake: HandshakeObserver,
+  ): Connection {
+    const paths = new LatePaths(this.#network.transportAddrOf);
+    const connection = this.#keep(engine, known, transport, paths, handshake);
+    void connection.handshakeDone.then((isDone) => {
+      if (isDone && connection.closeCause === undefined) {
+        const selected = (): void => connection.pathSelected();
+        paths.attach(this.#network.attach(known.remoteId, engine, selected));
+      }
+    });
+    return connection;
+  }
+
+  #keep(
+    engine: EngineConnection,
+    known: Known,
+    { datagramReceiveBuffer }: TransportOptions,
+    paths: AttachedPaths,
+    handshake?: HandshakeObserver,
+  ): Connection {
+    const { hold } = this.#bound;
+    const platform = this.#platform;
+    const context = { platform, hold, datagramReceiveBuffer, paths, handshake };
+    const connection = new Connection(engine, known, context);
     this.#connections.add(connection);
     void connection.closed.then(() => this.#connections.delete(connection));
     return connection;
   }
 
-  #incoming(engine: EngineConnection, id: EndpointId, alpn: string): void {
+  #incoming(engine: EngineConnection, known: Known): void {
     if (this.#state !== "open") {
       engine.close(closeCode.none, "closing");
       return;
     }
-    const connection = this.#adopt(engine, id, alpn, this.#transport);
-    const refuse = (code: bigint, reason: string): void =>
+    if (!engine.early) {
+      this.#decide(this.#adopt(engine, known, this.#transport));
+      return;
+    }
+    const connection = this.#adoptEarly(engine, known, this.#transport, {
+      connected: () => {},
+      done: () => connection.confirm(),
+      closed: () => {},
+    });
+    if (this.#handlers.get(known.alpn)?.earlyData === true) {
+      this.#decide(connection);
+    } else {
+      void connection.handshakeDone.then((isDone) => {
+        if (isDone) {
+          this.#decide(connection);
+        }
+      });
+    }
+  }
+
+  /** Has the peer authorized, and gives the connection to who serves its protocol. */
+  #decide(connection: Connection): void {
+    const { remoteId: id, alpn } = connection;
+    const close = (code: bigint, reason: string): void =>
       void connection.close({ code, reason, timeoutMs: 0 });
+    // Before the handshake is done, a peer cannot be told why.
+    const refuse = (code: bigint, reason: string): void =>
+      connection.early
+        ? void connection.handshakeDone.then(() => close(code, reason))
+        : close(code, reason);
     const timer = this.#platform.setTimer(authorizeTimeoutMs, () =>
       refuse(closeCode.notAuthorized, "not authorized"),
     );

@@ -269,11 +269,14 @@ export class PeerNetwork {
     }
   }
 
+  /** What an address of the engine's is, an IP address or a relay. */
+  readonly transportAddrOf = (address: SocketAddress): TransportAddr =>
+    this.#parts().socket.transportAddrOf(address);
+
   /** Takes care of the paths of a connection. `selected` is called when data goes over another one from now on. */
   attach(id: EndpointId, connection: EngineConnection, selected: () => void): AttachedPaths {
     const { socket } = this.#parts();
-    const transportAddrOf = (address: SocketAddress): TransportAddr =>
-      socket.transportAddrOf(address);
+    const { transportAddrOf } = this;
     const { multipath } = connection;
     if (multipath === undefined) {
       return { changed: nothing, candidatesChanged: nothing, closed: nothing, transportAddrOf };
@@ -330,8 +333,7 @@ export class PeerNetwork {
   remoteInfo(id: EndpointId, connectionPaths: readonly ConnectionPath[]): RemoteInfo | undefined {
     const { socket } = this.#parts();
     const paths = socket.knownPaths(id);
-    const transportAddrOf = (address: SocketAddress): TransportAddr =>
-      socket.transportAddrOf(address);
+    const { transportAddrOf } = this;
     return paths && remoteInfoOf(id, { paths, connectionPaths, transportAddrOf });
   }
 

@@ -63,11 +63,13 @@ export class Router implements AsyncDisposable {
 /** One protocol on a router and its connections. */
 class Protocol implements ProtocolHandler {
   unregister: () => void = () => {};
+  readonly earlyData: boolean;
   readonly #handler: ProtocolHandler;
   readonly #connections = new Set<Connection>();
 
   constructor(handler: ProtocolHandler) {
     this.#handler = handler;
+    this.earlyData = handler.earlyData ?? false;
   }
 
   accept(connection: Connection): void | Promise<void> {

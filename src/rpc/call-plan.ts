@@ -4,6 +4,7 @@ import { requestHeaderWithCompression as connectHeader } from "@connectrpc/conne
 import { requestHeaderWithCompression as grpcHeader } from "@connectrpc/connect/protocol-grpc";
 import { type FieldSection, requestFields } from "./fields.ts";
 import type { Protocol, ProtocolTransportOptions } from "./protocol-transport.ts";
+import { mayGoEarly } from "./side-effects.ts";
 import { reduceTimeout } from "./timeout-field.ts";
 
 export type HeadersLike = ConstructorParameters<typeof Headers>[0];
@@ -19,6 +20,8 @@ export function areUnwatched({ interceptors, sendCompression }: ProtocolTranspor
 /** What is the same for all calls of a method that go the short way. */
 export class CallPlan {
   readonly method: DescMethod;
+  /** See `CallRequest`. */
+  readonly early: boolean;
   readonly serialize: (message: unknown) => Uint8Array;
   readonly parse: (content: Uint8Array) => MessageShape<DescMessage>;
   readonly #protocol: ShortProtocol;
@@ -32,6 +35,7 @@ export class CallPlan {
     const lookup = createMethodSerializationLookup(method, binaryOptions, jsonOptions, options);
     const input = lookup.getI(useBinaryFormat);
     this.method = method;
+    this.early = mayGoEarly(method);
     this.serialize = (message) => input.serialize(message as MessageShape<DescMessage>);
     this.parse = lookup.getO(useBinaryFormat).parse;
     this.#protocol = protocol;

@@ -2,6 +2,7 @@ import type { Platform } from "../base/platform.ts";
 import { Http3Connection, type Http3ConnectionOptions } from "../http3/http3-connection.ts";
 import type { Caller } from "./caller.ts";
 import type { Cors } from "./cors.ts";
+import type { Handshake } from "./early-request.ts";
 import { ServedConnection } from "./served-connection.ts";
 import type { ServiceRoutes } from "./service-routes.ts";
 
@@ -15,7 +16,11 @@ export interface CallServerOptions {
 }
 
 /** What can be said of a connection that is served. */
-export type ServeOptions = Omit<Http3ConnectionOptions, "limits" | "onRequest" | "platform">;
+export interface ServeOptions
+  extends Omit<Http3ConnectionOptions, "limits" | "onRequest" | "platform"> {
+  /** Default: it is done. */
+  readonly handshake?: Handshake;
+}
 
 /** Serves calls on connections of callers of one kind, until it shuts down. */
 export class CallServer {
@@ -34,7 +39,8 @@ export class CallServer {
     caller: Caller,
     options: ServeOptions = { role: "server" },
   ): Http3Connection {
-    const served = new ServedConnection({ ...this.#options, caller });
+    const { handshake } = options;
+    const served = new ServedConnection({ ...this.#options, caller, handshake });
     const cors = this.#cors;
     const session = new Http3Connection(connection, {
       ...options,

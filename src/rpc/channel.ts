@@ -65,6 +65,8 @@ export class Channel {
   /** Sessions that take no new calls and are still busy with old ones. */
   readonly #draining = new Set<HttpSession>();
   #session: HttpSession | undefined;
+  /** That of the dial under way, for early data. */
+  #early: { readonly session: HttpSession; proven: boolean } | undefined;
   /** There is to be a connection without calls, too; a dial for that may take this long. */
   #keptOpenMs: number | undefined;
   #dialing: AbortController | undefined;
@@ -101,6 +103,9 @@ export class Channel {
     const timer = this.#platform.setTimer(timeoutMs, () => this.#timeUp(waiter));
     this.#waiters.set(waiter, { timer, timeoutMs, dialed: false });
     this.#take(this.#plan.wanted(this.#platform.now()));
+    if (this.#early !== undefined) {
+      waiter.early?.(this.#early.session);
+    }
     return undefined;
   }
 
@@ -141,6 +146,8 @@ export class Channel {
   answered(session: HttpSession): void {
     if (session === this.#session) {
       this.#plan.proven();
+    } else if (session === this.#early?.session) {
+      this.#early.proven = true;
     }
   }
 
@@ -156,6 +163,9 @@ export class Channel {
       new EndpointError("endpoint-closed", `cannot call ${this.peer}: the transport is closed`),
     );
     const sessions = [...this.#draining];
+    if (this.#early !== undefined) {
+      sessions.push(this.#early.session);
+    }
     if (this.#session !== undefined) {
       sessions.push(this.#session);
       this.#retire(this.#session);
@@ -202,6 +212,12 @@ export class Channel {
     let session: HttpSession | undefined;
     let lost: EndpointError | undefined;
     const events: SessionEvents = {
+      early: (opened) => {
+        this.#early = { session: opened, proven: false };
+        for (const waiter of [...this.#waiters.keys()]) {
+          waiter.early?.(opened);
+        }
+      },
       goingAway: () => {
         if (session !== undefined && session === this.#session) {
           this.#drain(session);
@@ -222,19 +238,38 @@ export class Channel {
     this.#dialEndsAt = this.#platform.now() + timeoutMs;
     this.#dial(events, { signal: dialing.signal, timeoutMs }).then(
       (opened) => {
-        session = opened;
         this.#dialing = undefined;
-        this.#connected(opened, lost);
+        if (dialing.signal.aborted) {
+          this.#cameTooLate(opened);
+        } else {
+          session = opened;
+          this.#connected(opened, lost);
+        }
       },
       (error: unknown) => {
         this.#dialing = undefined;
+        this.#early = undefined;
         this.#dialFailed(error, dialing.signal.aborted);
       },
     );
   }
 
+  /** The dial was called off in the moment in which it had come to its end. */
+  #cameTooLate(session: HttpSession): void {
+    if (session !== this.#early?.session) {
+      void session.shutdown({ timeoutMs: 0 });
+    }
+    this.#early = undefined;
+    this.#plan.dialAborted();
+    this.#dialIfWanted();
+  }
+
   #connected(session: HttpSession, lost: EndpointError | undefined): void {
     this.#plan.connected();
+    if (this.#early?.session === session && this.#early.proven) {
+      this.#plan.proven();
+    }
+    this.#early = undefined;
     this.#clearReturn();
     this.#session = session;
     if (session.state === "open") {

@@ -15,6 +15,8 @@ export interface ClientCallContext {
   readonly channel: Pick<Channel, "acquire" | "answered" | "forget" | "peer">;
   /** How long a call waits for a connection. Milliseconds. */
   readonly dialTimeoutMs: number;
+  /** Requests that may be sent as early data are. Default false. */
+  readonly earlyData?: boolean | undefined;
   readonly platform: Pick<Platform, "clearTimer" | "now" | "setTimer" | "soon">;
   /** Keeps the process alive until the returned function is called. */
   hold(): () => void;
@@ -29,6 +31,8 @@ export interface CallRequest {
   readonly signal: AbortSignal | undefined;
   /** The call is given up after this time, with DeadlineExceeded. Milliseconds, default never. */
   readonly timeoutMs?: number | undefined;
+  /** It does no harm when it arrives twice: it may be sent as early data. Default false. */
+  readonly early?: boolean | undefined;
 }
 
 /** Gets what comes back, in this order. Nothing comes after `end` or `failed`, and one of the two always does. */
@@ -57,7 +61,8 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   readonly #response: ResponseHandler;
   readonly #onOver: () => void;
   #stopListening: () => void = () => {};
-  #state: "connecting" | "requested" | "answered" | "over" = "connecting";
+  /** "early": requested as early data, and a session is waited for still. */
+  #state: "connecting" | "early" | "requested" | "answered" | "over" = "connecting";
   #attempts = 0;
   #retryTimer: Timer | undefined;
   #deadlineTimer: Timer | undefined;
@@ -68,6 +73,8 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   #sender: BodySender | undefined;
   /** The peer refused the request while its body was sent. */
   #refused = false;
+  /** What is under way was sent as early data. */
+  #sentEarly = false;
   /** Why nothing of the response is wanted any more. */
   #unwanted: ConnectError | undefined;
 
@@ -86,10 +93,12 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     if (content instanceof Uint8Array && content.length <= maxContentAtOnce) {
       this.#content = content;
     } else if (content !== undefined) {
+      // What goes early is one message, which the caller has anyway.
+      const { early } = request;
       this.#requestBody =
         content instanceof Uint8Array
           ? new ReplayableBody(single(content), content.length)
-          : new ReplayableBody(content);
+          : new ReplayableBody(content, early === true ? Number.POSITIVE_INFINITY : undefined);
     }
   }
 
@@ -158,7 +167,23 @@ export class ClientCall implements MessageHandler, SessionWaiter {
 
   // SessionWaiter
 
+  early(session: HttpSession): void {
+    const wanted = this.#request.early === true && this.#context.earlyData === true;
+    if (wanted && this.#state === "connecting") {
+      this.#sentEarly = true;
+      this.#sendOn(session, "early");
+    }
+  }
+
   ready(session: HttpSession): void {
+    if (this.#state === "early") {
+      if (session === this.#session) {
+        this.#state = "requested";
+        this.#attempts = 1;
+        return;
+      }
+      this.#leaveEarly();
+    }
     if (this.#state !== "connecting") {
       return;
     }
@@ -167,28 +192,9 @@ export class ClientCall implements MessageHandler, SessionWaiter {
       this.#giveUp(new ConnectError("request cannot be sent again", Code.Unavailable));
       return;
     }
-    let stream: RequestStream;
-    try {
-      const waitedMs = Math.max(0, Math.floor(this.#passedMs()));
-      stream = session.request(this.#request.fields(waitedMs), this, {
-        end: this.#requestBody === undefined,
-        ...(this.#content === undefined ? {} : { content: this.#content }),
-      });
-    } catch (error) {
-      // An interceptor made a request that HTTP/3 cannot send.
-      this.#giveUp(error);
-      return;
-    }
     this.#attempts += 1;
-    this.#refused = false;
-    this.#state = "requested";
-    this.#session = session;
-    this.#stream = stream;
-    if (this.#requestBody !== undefined) {
-      const sender = new BodySender(stream, this.#requestBody.read(), this.#context.platform);
-      this.#sender = sender;
-      void this.#send(sender, stream);
-    }
+    this.#sentEarly = false;
+    this.#sendOn(session, "requested");
   }
 
   unreachable(error: unknown): void {
@@ -198,8 +204,19 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   // MessageHandler
 
   headers(fields: FieldSection): void {
-    if (this.#state !== "requested") {
+    if (this.#state !== "early" && this.#state !== "requested") {
       return;
+    }
+    const waiting = this.#state === "early";
+    if (this.#sentEarly && isTooEarly(fields)) {
+      this.#leaveEarly();
+      if (!waiting) {
+        this.#connect();
+      }
+      return;
+    }
+    if (waiting) {
+      this.#context.channel.forget(this);
     }
     this.#state = "answered";
     this.#requestBody?.forget();
@@ -235,7 +252,9 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   }
 
   failed(error: H3Error): void {
-    if (this.#state === "requested" && this.#maySendAgain(error)) {
+    if (this.#state === "early") {
+      this.#leaveEarly();
+    } else if (this.#state === "requested" && this.#maySendAgain(error)) {
       this.#sender?.stop();
       this.#sender = undefined;
       this.#stream = undefined;
@@ -251,7 +270,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   }
 
   stopped(code: bigint): void {
-    if (code === H3.REQUEST_REJECTED && this.#state === "requested") {
+    if (code === H3.REQUEST_REJECTED && this.#state !== "answered") {
       // Its reset will follow, and with a second attempt the body is needed again (RFC 9114 §4.1.1).
       this.#refused = true;
       this.#sender?.stop();
@@ -260,6 +279,39 @@ export class ClientCall implements MessageHandler, SessionWaiter {
       // The peer has all that it needs of the request, and answers nonetheless (RFC 9114 §4.1).
       this.#stopSending();
     }
+  }
+
+  #sendOn(session: HttpSession, state: "early" | "requested"): void {
+    let stream: RequestStream;
+    try {
+      const waitedMs = Math.max(0, Math.floor(this.#passedMs()));
+      stream = session.request(this.#request.fields(waitedMs), this, {
+        end: this.#requestBody === undefined,
+        ...(this.#content === undefined ? {} : { content: this.#content }),
+      });
+    } catch (error) {
+      // An interceptor made a request that HTTP/3 cannot send.
+      this.#giveUp(error);
+      return;
+    }
+    this.#refused = false;
+    this.#state = state;
+    this.#session = session;
+    this.#stream = stream;
+    if (this.#requestBody !== undefined) {
+      const sender = new BodySender(stream, this.#requestBody.read(), this.#context.platform);
+      this.#sender = sender;
+      void this.#send(sender, stream);
+    }
+  }
+
+  /** Nothing comes of what was sent as early data: the call is as if it had waited for the handshake. */
+  #leaveEarly(): void {
+    this.#sender?.stop();
+    this.#sender = undefined;
+    this.#stream?.cancel(H3.REQUEST_CANCELLED);
+    this.#stream = undefined;
+    this.#state = "connecting";
   }
 
   #connect(): void {
@@ -354,6 +406,11 @@ export class ClientCall implements MessageHandler, SessionWaiter {
 
 function abortError(signal: AbortSignal | undefined): ConnectError {
   return ConnectError.from(signal?.reason, Code.Canceled);
+}
+
+/** 425 (Too Early), RFC 8470 §5.2: the server does not run this before the handshake is done. */
+function isTooEarly(fields: FieldSection): boolean {
+  return fields.some(([name, value]) => name === ":status" && value === "425");
 }
 
 function deadlinePassed(): ConnectError {

@@ -91,6 +91,7 @@ export class LiveChannel implements CallChannel {
     // The channel that dials has a timer of its own.
     const timer = dialed === undefined ? platform.setTimer(timeoutMs, timeUp) : undefined;
     const dialing: SessionWaiter = {
+      early: (session) => waiter.early?.(session),
       ready: (session) => this.#ready(waiter, session),
       unreachable: (error) => this.#dialFailed(waiter, error),
     };

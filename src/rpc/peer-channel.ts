@@ -17,6 +17,7 @@ export class PeerChannel {
   #addr: EndpointAddr;
   #keepAlive: "active" | "always" = "active";
   #keepAliveMs = Number.POSITIVE_INFINITY;
+  #usesEarlyData = false;
   #users = 0;
   /** Who answers the peer on connections to come, the last one first; one for each transport that wants it. */
   #servers: readonly PeerServer[] = [];
@@ -30,19 +31,30 @@ export class PeerChannel {
       peer: addr.id.short,
       platform: endpoint.platform,
       dial: async (events, options) => {
+        const open = (connection: Connection): HttpSession => {
+          const session = this.#openOrClose(connection, {
+            keepAlive: this.#keepAlive,
+            keepAliveMs: this.#keepAliveMs,
+            onGoaway: events.goingAway,
+            onClosed: (cause) => events.closed(connectionLost(cause, addr.id.short)),
+          });
+          this.#connections.set(session, connection);
+          return session;
+        };
+        let early: { readonly connection: Connection; readonly session: HttpSession } | undefined;
+        const beginEarly = (connection: Connection): void => {
+          early = { connection, session: open(connection) };
+          events.early(early.session);
+        };
+        // A peer that is called back must not be so before the handshake is done.
+        const isEarly = this.#usesEarlyData && this.#server === undefined;
         // The calls that wait keep the process alive. A dial goes on when they are given up, and does not.
         const connection = await endpoint.connect(this.#addr, alpns, {
           ...options,
           hold: false,
+          ...(isEarly ? { early: beginEarly } : {}),
         });
-        const session = this.#openOrClose(connection, {
-          keepAlive: this.#keepAlive,
-          keepAliveMs: this.#keepAliveMs,
-          onGoaway: events.goingAway,
-          onClosed: (cause) => events.closed(connectionLost(cause, addr.id.short)),
-        });
-        this.#connections.set(session, connection);
-        return session;
+        return early?.connection === connection ? early.session : open(connection);
       },
     });
   }
@@ -89,6 +101,11 @@ export class PeerChannel {
   /** The endpoint's connection below a session of the channel. */
   connectionOf(session: HttpSession): Connection | undefined {
     return this.#connections.get(session);
+  }
+
+  /** Connections to come begin with early data, where they can. */
+  useEarlyData(): void {
+    this.#usesEarlyData = true;
   }
 
   /** What a transport wants of connections to come; of several wishes the liveliest counts. */

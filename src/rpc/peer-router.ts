@@ -184,6 +184,7 @@ class ServingRouter implements PeerRouter {
     this.#router = new Router(endpoint);
     if (wires.includes("connect-quic")) {
       this.#router.accept(connectQuicAlpn, {
+        earlyData: true,
         accept: (connection) => void server.serve(connection, { role: "server" }),
       });
     }

@@ -33,22 +33,32 @@ export class PeerServer {
     );
     const { endpoint, peers } = this;
     const peer = new ConnectedPeer({ endpoint, connection, peers, session: () => session });
+    const changed = (): void => {
+      // Whoever has replayed the beginning of a connection is no peer to call.
+      if (!connection.early) {
+        peers.changed(peer);
+      }
+    };
     const session = this.#calls.serve(engineConnection, peer, {
       ...options,
+      handshake: connection,
       requestsBothWays: true,
       onSettings: () => {
         options.onSettings?.();
-        peers.changed(peer);
+        changed();
       },
       onGoaway: () => {
         options.onGoaway?.();
-        peers.changed(peer);
+        changed();
       },
       onClosed: (cause) => {
         options.onClosed?.(cause);
-        peers.changed(peer);
+        changed();
       },
     });
+    if (connection.early) {
+      void connection.handshakeDone.then(changed);
+    }
     this.#connections.set(session, connection);
     start();
     return session;

@@ -44,6 +44,9 @@ export class PeerTransport extends ChannelTransport implements QuicTransport {
     const { platform } = endpoint;
     const { id } = addr;
     const shared = PeerChannel.acquire(endpoint, addr, alpns);
+    if (calls.earlyData) {
+      shared.useEarlyData();
+    }
     shared.keepAlive(stayConnected === true ? { ...calls, keepAlive: "always" } : calls);
     const stopServing = server === undefined ? () => {} : shared.serve(server);
     const leave = stayConnected === true ? shared.stay(calls.dialTimeoutMs, server) : () => {};
@@ -60,6 +63,7 @@ export class PeerTransport extends ChannelTransport implements QuicTransport {
             }),
       context: {
         dialTimeoutMs: calls.dialTimeoutMs,
+        earlyData: calls.earlyData,
         platform,
         hold: () => endpoint.hold(),
       },

@@ -1,10 +1,12 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
-import type { CommonTransportOptions } from "@connectrpc/connect/protocol";
+import { type CommonTransportOptions, createMethodUrl } from "@connectrpc/connect/protocol";
 import { createTransport as createConnect } from "@connectrpc/connect/protocol-connect";
 import { createTransport as createGrpc } from "@connectrpc/connect/protocol-grpc";
 import { createTransport as createGrpcWeb } from "@connectrpc/connect/protocol-grpc-web";
 import { deliverUntilAbort } from "./deliver-until-abort.ts";
 import { followSignals } from "./follow-signals.ts";
+import { mayGoEarly } from "./side-effects.ts";
 import { StreamCaller } from "./stream-call.ts";
 import { UnaryCaller } from "./unary-call.ts";
 import { type BeginCall, universalCall } from "./universal-call.ts";
@@ -25,11 +27,21 @@ export function createProtocolTransport(
   options: ProtocolTransportOptions,
   begin: BeginCall,
 ): Transport {
+  // Connect's transports do not tell which method a request is for.
+  const earlyUrls = new Set<string>();
+  const called = (method: DescMethod): void => {
+    if (mayGoEarly(method)) {
+      earlyUrls.add(createMethodUrl(options.baseUrl, method));
+    }
+  };
   const transport = followSignals(
     creators[protocol]({
       ...options,
       interceptors: [deliverUntilAbort, ...options.interceptors],
-      httpClient: (request) => universalCall(request, begin),
+      httpClient: (request) => {
+        const [url = ""] = request.url.split("?", 1);
+        return universalCall(request, begin, earlyUrls.has(url));
+      },
     }),
   );
   const hasShortWay = protocol !== "grpc-web";
@@ -41,6 +53,7 @@ export function createProtocolTransport(
         const response: UnaryResponse = await caller.call(method, signal, timeoutMs, header, input);
         return response as UnaryResponse<typeof method.input, typeof method.output>;
       }
+      called(method);
       return transport.unary(method, signal, timeoutMs, header, input, contextValues);
     },
     stream: async (method, signal, timeoutMs, header, input, contextValues) => {
@@ -54,6 +67,7 @@ export function createProtocolTransport(
         );
         return response as StreamResponse<typeof method.input, typeof method.output>;
       }
+      called(method);
       return transport.stream(method, signal, timeoutMs, header, input, contextValues);
     },
   };

@@ -10,7 +10,14 @@ import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { WebDialerOptions } from "../endpoint/web-dialer.ts";
 import type { Target } from "../identity/target.ts";
 import type { WebCertificateOptions } from "../identity/web-certificate.ts";
-import { inRange, isList, largestMessageBytes, longestTimerMs, oneOf } from "./check-options.ts";
+import {
+  inRange,
+  isBoolean,
+  isList,
+  largestMessageBytes,
+  longestTimerMs,
+  oneOf,
+} from "./check-options.ts";
 import { defaultCompressions } from "./compressions.ts";
 import { defaultReadMaxBytes } from "./message-limits.ts";
 import type { PeerRouter } from "./peer-router.ts";
@@ -44,7 +51,7 @@ export interface QuicTransportOptions extends CallTransportOptions {
 
 /** Options of a transport over the connections that there are to a peer, whoever dialed them. */
 export interface LiveTransportOptions
-  extends Omit<CallTransportOptions, "keepAlive" | "keepAliveIntervalMs"> {
+  extends Omit<CallTransportOptions, "earlyData" | "keepAlive" | "keepAliveIntervalMs"> {
   /**
    * A call that finds no connection waits until there is one again, for `dialTimeoutMs` at most, instead of failing at
    * once with Unavailable. What has been sent already fails all the same when its connection is lost. Default false.
@@ -95,6 +102,13 @@ export interface CallTransportOptions {
    * dial on. Milliseconds, default 5000.
    */
   readonly keepAliveIntervalMs?: number;
+  /**
+   * Calls that have to wait for a connection are sent with its first packets (0-RTT), where an earlier connection of the
+   * endpoint to the peer is remembered and the method has `idempotency_level = NO_SIDE_EFFECTS` and one message to send.
+   * Others can record that and send it again, so that such a method may run twice; all other calls wait for the handshake.
+   * See docs/early-data.md. Not with `serve`, nor with other wires than "connect-quic". Default false.
+   */
+  readonly earlyData?: boolean;
   /** Messages as Protobuf binary, or as JSON with false. Default true. */
   readonly useBinaryFormat?: boolean;
   /** Applied to all calls, the first one outermost. Default none. */
@@ -123,6 +137,7 @@ export interface ResolvedTransportOptions {
   readonly dialTimeoutMs: number;
   readonly keepAlive: "active" | "always";
   readonly keepAliveIntervalMs: number;
+  readonly earlyData: boolean;
   readonly common: Omit<ProtocolTransportOptions, "baseUrl">;
 }
 
@@ -138,6 +153,7 @@ export function resolveTransportOptions(options: CallTransportOptions): Resolved
   inRange("compressMinBytes", options.compressMinBytes, 0, Number.MAX_SAFE_INTEGER);
   inRange("readMaxBytes", options.readMaxBytes, 1, largestMessageBytes);
   inRange("writeMaxBytes", options.writeMaxBytes, 1, largestMessageBytes);
+  isBoolean("earlyData", options.earlyData);
   isList("interceptors", options.interceptors);
   isList("acceptCompression", options.acceptCompression);
   const common: ResolvedTransportOptions["common"] = {
@@ -162,5 +178,6 @@ export function resolveTransportOptions(options: CallTransportOptions): Resolved
   if (options.defaultTimeoutMs !== undefined) {
     common.defaultTimeoutMs = options.defaultTimeoutMs;
   }
-  return { protocol, keepAlive, keepAliveIntervalMs, dialTimeoutMs, common };
+  const { earlyData = false } = options;
+  return { protocol, keepAlive, keepAliveIntervalMs, dialTimeoutMs, earlyData, common };
 }

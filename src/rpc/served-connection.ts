@@ -1,5 +1,6 @@
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import type { Caller } from "./caller.ts";
+import { EarlyRequest, type Handshake } from "./early-request.ts";
 import type { FieldSection } from "./fields.ts";
 import { ReceiveBudget } from "./receive-budget.ts";
 import { type Route, ServerCall, type ServerCallContext } from "./server-call.ts";
@@ -9,6 +10,8 @@ import { UnaryServerCall } from "./unary-server-call.ts";
 
 export interface ServedConnectionOptions {
   readonly caller: Caller;
+  /** Default: it is done. */
+  readonly handshake?: Handshake | undefined;
   readonly routes: Pick<ServiceRoutes, "find">;
   /** Handlers that may run at once for this connection, those of calls that were given up included. */
   readonly maxConcurrentCalls: number;
@@ -33,8 +36,21 @@ export class ServedConnection implements ServerCallContext {
     this.#options = options;
   }
 
-  /** Takes a request, the short way where it can. */
+  /** Takes a request: at once, unless it came as early data and its method may do something. */
   onRequest(stream: RequestStream, fields: FieldSection): MessageHandler {
+    const { handshake } = this.#options;
+    return handshake?.early === true && !this.#runsEarly(fields)
+      ? new EarlyRequest(stream, fields, handshake, (...request) => this.#take(...request))
+      : this.#take(stream, fields);
+  }
+
+  #runsEarly(fields: FieldSection): boolean {
+    const path = fields.find(([name]) => name === ":path")?.[1];
+    return path !== undefined && this.route(path).early === true;
+  }
+
+  /** The short way where it can. */
+  #take(stream: RequestStream, fields: FieldSection): MessageHandler {
     const head = readUnaryRequestHead(fields);
     if (head !== undefined) {
       const route = this.route(head.path);

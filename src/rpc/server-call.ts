@@ -30,6 +30,8 @@ export interface Route {
   readonly handle: UniversalHandlerFn;
   /** Largest message that the handler takes. Bytes. */
   readonly readMaxBytes: number;
+  /** It may run for what comes as early data, which others can send again. Default false. */
+  readonly early?: boolean;
   /** The short way, for requests that can go it. */
   readonly unary?: UnaryRoute | undefined;
   /** Undefined when this caller may have an answer, or what it gets instead; the handler does not run then. */

@@ -14,6 +14,7 @@ import { callScope } from "./call-scope.ts";
 import { type Caller, callerName } from "./caller.ts";
 import { envelopeHandler } from "./envelope-handler.ts";
 import type { Route } from "./server-call.ts";
+import { hasNoSideEffects } from "./side-effects.ts";
 import { unaryRoute } from "./unary-route.ts";
 import { unknownMethod } from "./unknown-method.ts";
 
@@ -108,6 +109,7 @@ export class ServiceRoutes {
       const route: Route = {
         handle: envelopeHandler(method, run, merged, handler) ?? handler,
         readMaxBytes: merged.readMaxBytes,
+        early: hasNoSideEffects(method),
         unary: unaryRoute(method, run, merged),
       };
       if (hooks.length > 0) {

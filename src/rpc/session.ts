@@ -12,6 +12,11 @@ export type LiveSession = HttpSession & Pick<Http3Connection, "sendsRequests">;
 
 /** What a session tells its owner. */
 export interface SessionEvents {
+  /**
+   * The dial goes on, and requests that do no harm when they arrive twice can be sent on this session: as early data. If the
+   * dial brings the same session they have arrived, else they have not.
+   */
+  readonly early: (session: HttpSession) => void;
   /** It takes no new requests; those that are under way go on. */
   readonly goingAway: () => void;
   /** It is over, and so are its requests; the error says how it ended. */
@@ -20,6 +25,8 @@ export interface SessionEvents {
 
 /** Someone who waits for a session to send a request on. Gets exactly one of the two calls. */
 export interface SessionWaiter {
+  /** Before one of the two others: see {@link SessionEvents.early}. */
+  early?(session: HttpSession): void;
   ready(session: HttpSession): void;
   unreachable(error: unknown): void;
 }

@@ -63,7 +63,8 @@ export class StreamCaller {
     );
     try {
       const fields = plan.fields(timeoutMs, header);
-      const response = await responseOf({ content, signal, timeoutMs, fields }, this.#begin);
+      const { early } = plan;
+      const response = await responseOf({ content, signal, timeoutMs, fields, early }, this.#begin);
       return this.#answer(plan, response, content);
     } catch (error) {
       throw leaveBecause(error, content);

@@ -4,7 +4,6 @@ import {
   type DescMethod,
   type MessageInitShape,
 } from "@bufbuild/protobuf";
-import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type UnaryResponse } from "@connectrpc/connect";
 import { areUnwatched, CallPlans, type HeadersLike, type ShortProtocol } from "./call-plan.ts";
 import type { ResponseHandler } from "./client-call.ts";
@@ -12,6 +11,7 @@ import { ConnectUnaryResponse } from "./connect-unary-response.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { GrpcUnaryResponse } from "./grpc-unary-response.ts";
 import type { ProtocolTransportOptions } from "./protocol-transport.ts";
+import { hasNoSideEffects } from "./side-effects.ts";
 import type { UnaryResponseOptions } from "./unary-response.ts";
 import type { BeginCall } from "./universal-call.ts";
 
@@ -35,10 +35,7 @@ export class UnaryCaller {
   /** Whether calls of the method may go this way: nobody could see the difference. */
   takes(method: DescMethod): boolean {
     const { useHttpGet } = this.#options;
-    const getsRequested =
-      useHttpGet === true &&
-      this.#format.hasGet &&
-      method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+    const getsRequested = useHttpGet === true && this.#format.hasGet && hasNoSideEffects(method);
     return areUnwatched(this.#options) && !getsRequested;
   }
 
@@ -60,7 +57,7 @@ export class UnaryCaller {
       }
       const content = this.#format.content(plan.serialize(message));
       const response = this.#format.response({ plan, options: this.#options, resolve, reject });
-      this.#begin({ content, signal, timeoutMs, fields }, response);
+      this.#begin({ content, signal, timeoutMs, fields, early: plan.early }, response);
     });
   }
 }
