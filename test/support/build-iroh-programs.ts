@@ -2,10 +2,12 @@
 // of Rust peers need. Tests skip what could not be built, so this only says why.
 
 import { irohDnsServer, irohRelay } from "./iroh-programs.ts";
-import { irohRustPeer, tonicIrohPeer } from "./rust-programs.ts";
+import { firstIrohPeer, irohRustPeer, tonicIrohPeer } from "./rust-programs.ts";
 
 const peers = process.argv.includes("--peers");
-for (const program of peers ? [tonicIrohPeer, irohRustPeer] : [irohRelay, irohDnsServer]) {
+for (const program of peers
+  ? [tonicIrohPeer, irohRustPeer, firstIrohPeer]
+  : [irohRelay, irohDnsServer]) {
   const problem = program.prepare();
   if (problem !== undefined) {
     console.error(problem);

@@ -26,7 +26,7 @@ import { IrohRelay, noIrohRelay } from "../../support/iroh-relay.ts";
 import { stayAlive } from "../../support/stay-alive.ts";
 import { IrohDnsServer, noDnsServer } from "../discovery/iroh-dns-server.ts";
 import { noMulticast } from "../discovery/no-multicast.ts";
-import { alpn, noOldRustPeer, noRustPeer, RustPeer } from "./rust-peer.ts";
+import { alpn, noRustPeer, otherVersions, RustPeer } from "./rust-peer.ts";
 
 const options = { skip: noRustPeer, timeout: 120_000 };
 const dialers = ["ours", "rust"] as const;
@@ -252,38 +252,233 @@ test("a key is the same peer on both sides", options, async () => {
   assert.equal(rust.id, key.publicKey.toString());
 });
 
-for (const dialer of dialers) {
-  const who = dialer === "ours" ? "we dial iroh 0.98" : "iroh 0.98 dials us";
+for (const other of otherVersions) {
+  for (const dialer of dialers) {
+    const iroh = `iroh ${other.version}`;
+    const who = dialer === "ours" ? `we dial ${iroh}` : `${iroh} dials us`;
 
-  test(`${who}: ids, streams, codes and closing`, {
-    ...options,
-    skip: noOldRustPeer,
-  }, async () => {
-    await using ours = await bind();
-    await using rust = await RustPeer.startOld();
-    const [address] = ours.boundAddresses;
-    const { here, there } = await rust.connect(ours, dialer, {
-      ticket: `${ours.id} 127.0.0.1:${address?.port}`,
-      addr: rust.addr,
+    test(`${who}: ids, streams, codes and closing`, { ...options, skip: other.skip }, async () => {
+      await using ours = await bind();
+      await using rust = await RustPeer.startOther(other);
+      const { here, there } = await rust.connect(ours, dialer, {
+        ticket: onLoopback(ours),
+        addr: rust.addr,
+      });
+      assert.equal(here.remoteId.toString(), rust.id);
+      assert.equal(there.id, ours.id.toString());
+      const asked = rust.do("accept-bi", "asked");
+      const { send, receive } = await here.openBi();
+      const words = "many words ".repeat(50_000);
+      await send.write(Buffer.from(words));
+      void send.finish();
+      assert.equal((await asked).text, words);
+      assert.equal(text(await receive.readToEnd(1_000_000)), `${words}!`);
+      await here.sendDatagram(Buffer.from("quick"));
+      assert.equal((await rust.do("read-datagram", "received")).text, "quick");
+      const first = await here.openBi();
+      await first.send.write(Buffer.from("x"));
+      await rust.do("give-up 77 78", "given-up");
+      assert.equal(await first.send.stopped(), 77n);
+      const closed = rust.do("closed", "closed");
+      await here.close({ code: 7n, reason: "bye" });
+      const { code, reason } = await closed;
+      assert.deepEqual([code, reason], [7, "bye"]);
     });
-    assert.equal(here.remoteId.toString(), rust.id);
-    assert.equal(there.id, ours.id.toString());
-    const asked = rust.do("accept-bi", "asked");
-    const { send, receive } = await here.openBi();
-    const words = "many words ".repeat(50_000);
-    await send.write(Buffer.from(words));
-    void send.finish();
-    assert.equal((await asked).text, words);
-    assert.equal(text(await receive.readToEnd(1_000_000)), `${words}!`);
-    const first = await here.openBi();
-    await first.send.write(Buffer.from("x"));
-    await rust.do("give-up 77 78", "given-up");
-    assert.equal(await first.send.stopped(), 77n);
-    const closed = rust.do("closed", "closed");
-    await here.close({ code: 7n, reason: "bye" });
-    const { code, reason } = await closed;
-    assert.deepEqual([code, reason], [7, "bye"]);
+  }
+
+  test(`early data with iroh ${other.version}, from us and from there`, {
+    ...options,
+    skip: other.skip,
+  }, async () => {
+    await using ours = await bind({ acceptEarlyData: true });
+    await using rust = await RustPeer.startOther(other);
+    await weSendEarly(ours, rust);
+    await rustSendsEarly(ours, rust);
   });
+}
+
+test("early data of ours is taken by Rust", options, async () => {
+  await using ours = await bind();
+  await using rust = await RustPeer.start();
+  await weSendEarly(ours, rust);
+});
+
+test("early data of Rust is taken here, before the handshake is done", options, async () => {
+  await using ours = await bind({ acceptEarlyData: true });
+  await using rust = await RustPeer.start();
+  const early: boolean[] = [];
+  await using router = new Router(ours);
+  router.accept(alpn, {
+    earlyData: true,
+    accept: async (connection) => {
+      early.push(connection.early);
+      await answerOne(connection);
+    },
+  });
+  for (const outcome of ["none", "accepted"]) {
+    const answer = await rust.do(`dial-early ${outcome} ${onLoopback(ours)}`, "answer");
+    assert.deepEqual([answer.text, answer.early], [`${outcome}!`, outcome]);
+    await rust.do("close 0 over", "closed-here");
+  }
+  assert.deepEqual(early, [false, true]);
+});
+
+test(
+  "early data of Rust waits here for the handshake, unless told otherwise",
+  options,
+  async () => {
+    await using ours = await bind();
+    await using rust = await RustPeer.start();
+    await rustSendsEarly(ours, rust);
+  },
+);
+
+test("early data is refused by who was started anew, and is sent again", options, async () => {
+  const key = SecretKey.generate().toHex();
+  await using ours = await bind({ acceptEarlyData: true });
+  const args = ["--bind", "127.0.0.1:0", "--key", key];
+  {
+    await using rust = await RustPeer.start(...args);
+    await weSendEarly(ours, rust);
+  }
+  await using reborn = await RustPeer.start(...args);
+  const asked = reborn.do("accept-early", "asked");
+  let early: Connection | undefined;
+  const connection = await ours.connect(reborn.addr, alpn, {
+    early: (first) => {
+      early = first;
+      void askEarly(first, "lost").catch(() => {});
+    },
+  });
+  assert.deepEqual(await early?.closed, { type: "early-data-rejected" });
+  assert.notEqual(connection, early);
+  assert.equal(await askEarly(connection, "anew"), "anew!");
+  assert.equal((await asked).text, "anew");
+  await connection.close();
+
+  // And the other way round.
+  const secretKey = ours.secretKey;
+  await rustSendsEarly(ours, reborn);
+  await ours.close();
+  await using again = await bind({ secretKey });
+  const served = serveOne(again);
+  const answer = await reborn.do(`dial-early twice ${onLoopback(again)}`, "answer");
+  assert.deepEqual([answer.text, answer.early], ["twice!", "rejected"]);
+  await served;
+});
+
+for (const keeper of dialers) {
+  const who = keeper === "ours" ? "we show" : "Rust shows";
+
+  test(`a connection without traffic lives as long as ${who} to be there`, options, async () => {
+    const keepAliveIntervalMs = keeper === "ours" ? 400 : 0;
+    await using ours = await bind({ transport: { keepAliveIntervalMs, idleTimeoutMs: 2_000 } });
+    await using rust = await RustPeer.start(
+      ...["--bind", "127.0.0.1:0", "--idle", "2000"],
+      ...(keeper === "rust" ? ["--keep-alive", "400"] : []),
+    );
+    const { here } = await rust.connect(ours, "ours", { ticket: "", addr: rust.addr });
+    const { packets } = here
+      .paths()
+      .reduce((sum, path) => ({ packets: sum.packets + path.packetsSent }), { packets: 0 });
+    // Time is what this is about: more than twice the idle timeout.
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    const asked = rust.do("accept-bi", "asked");
+    assert.equal(await askEarly(here, "still there"), "still there!");
+    await asked;
+    assert.ok((here.paths()[0]?.packetsSent ?? 0) > packets, "packets were sent meanwhile");
+  });
+}
+
+for (const dialer of dialers) {
+  const who = dialer === "ours" ? "we dial Rust" : "Rust dials us";
+
+  test(`${who}: both count the same packets on the path`, options, async () => {
+    await using ours = await bind();
+    await using rust = await RustPeer.start();
+    const how = { ticket: ours.ticket(), addr: rust.addr };
+    const { here } = await rust.connect(ours, dialer, how);
+    const asked = rust.do("accept-bi", "asked");
+    const words = "x".repeat(900_000);
+    assert.equal(await askEarly(here, words), `${words}!`);
+    await asked;
+    // What one side has received by now, the other had sent.
+    const before = here.stats();
+    const theirs = await rust.do("stats", "stats");
+    const after = here.stats();
+    const [sent, received, rtt] = [theirs.sent, theirs.received, theirs.rtt].map(Number);
+    assert.ok(
+      words.length < before.bytesReceived && before.bytesReceived <= (sent ?? 0),
+      `${sent}`,
+    );
+    assert.ok(words.length < (received ?? 0) && (received ?? 0) <= after.bytesSent, `${received}`);
+    assert.ok((rtt ?? 0) > 0 && (rtt ?? 0) < 2_000, `${rtt} ms`);
+    const [path, ...others] = here.paths().filter(({ active }) => active);
+    assert.equal(others.length, 0);
+    assert.ok((path?.rttMs ?? 0) > 0 && (path?.rttMs ?? 0) < 2_000, `${path?.rttMs} ms`);
+    assert.equal(path?.remote.type, "ip");
+  });
+}
+
+/** Sends a question, and gives the answer. */
+async function askEarly(connection: Connection, question: string): Promise<string> {
+  const { send, receive } = await connection.openBi();
+  await send.write(Buffer.from(question));
+  void send.finish();
+  return text(await receive.readToEnd(1_000_000));
+}
+
+/** Ours meets Rust, and asks with its first packet when it comes back. */
+async function weSendEarly(ours: Endpoint, rust: RustPeer): Promise<void> {
+  const first = rust.do("accept-early", "asked");
+  const met = await ours.connect(rust.addr, alpn);
+  assert.equal(await askEarly(met, "first"), "first!");
+  await first;
+  await met.close();
+  const asked = rust.do("accept-early", "asked");
+  let early: Connection | undefined;
+  let answer: Promise<string> | undefined;
+  const connection = await ours.connect(rust.addr, alpn, {
+    early: (connection) => {
+      early = connection;
+      answer = askEarly(connection, "early");
+    },
+  });
+  assert.equal(connection, early);
+  assert.equal(await answer, "early!");
+  const { text: question, id } = await asked;
+  assert.deepEqual([question, id], ["early", ours.id.toString()]);
+  await connection.close();
+}
+
+/** Rust meets ours, and asks with its first packet when it comes back. */
+async function rustSendsEarly(ours: Endpoint, rust: RustPeer): Promise<void> {
+  for (const outcome of ["none", "accepted"]) {
+    const served = serveOne(ours);
+    const answer = await rust.do(`dial-early ${outcome} ${onLoopback(ours)}`, "answer");
+    assert.deepEqual([answer.text, answer.early], [`${outcome}!`, outcome]);
+    await served;
+    await rust.do("close 0 over", "closed-here");
+  }
+}
+
+/** Answers one question on the next connection. */
+async function serveOne(ours: Endpoint): Promise<void> {
+  const connection = await ours.accept();
+  assert(connection !== undefined, "a connection has come");
+  await answerOne(connection);
+}
+
+async function answerOne(connection: Connection): Promise<void> {
+  const stream = await connection.acceptBi();
+  assert(stream !== undefined, "a stream has come");
+  await stream.send.write(Buffer.from(`${text(await stream.receive.readToEnd(100))}!`));
+  void stream.send.finish();
+}
+
+/** As `dial` takes it, of whoever knows no tickets. */
+function onLoopback(ours: Endpoint): string {
+  return `${ours.id} 127.0.0.1:${ours.boundAddresses[0]?.port}`;
 }
 
 async function* pieces(bytes: Uint8Array) {

@@ -1,7 +1,8 @@
 import type { Connection } from "../../../src/endpoint/connection.ts";
 import type { Endpoint } from "../../../src/endpoint/endpoint.ts";
 import { EndpointAddr } from "../../../src/identity/endpoint-addr.ts";
-import { irohRustPeer, tonicIrohPeer } from "../../support/rust-programs.ts";
+import type { RustProgram } from "../../support/rust-program.ts";
+import { firstIrohPeer, irohRustPeer, tonicIrohPeer } from "../../support/rust-programs.ts";
 import { ForeignProcess, type Line } from "../http3/foreign-process.ts";
 
 /** What the program's connections speak, unless it is told to speak of digests. */
@@ -9,8 +10,20 @@ export const alpn = "connect-quic-interop/rust/1";
 
 /** Why the program cannot be had, for the tests' `skip`; false where it can. Builds it the first time: minutes. */
 export const noRustPeer: string | false = irohRustPeer.prepare() ?? false;
-/** The same for the one with iroh 0.98, which tonic-iroh-transport brings. */
-export const noOldRustPeer: string | false = tonicIrohPeer.prepare() ?? false;
+
+/** Peers with other versions of iroh, which know no tickets. */
+export const otherVersions: readonly OtherVersion[] = [
+  // What tonic-iroh-transport brings.
+  { version: "0.98", program: tonicIrohPeer, args: ["plain"] },
+  { version: "1.0", program: firstIrohPeer, args: [] },
+].map((entry) => ({ ...entry, skip: entry.program.prepare() ?? false }));
+
+export interface OtherVersion {
+  readonly version: string;
+  readonly program: RustProgram;
+  readonly args: readonly string[];
+  readonly skip: string | false;
+}
 
 /** A peer in Rust, with the current iroh or an older one. */
 export class RustPeer implements AsyncDisposable {
@@ -39,9 +52,8 @@ export class RustPeer implements AsyncDisposable {
     return new RustPeer(process, line);
   }
 
-  /** With iroh 0.98. It knows no tickets. */
-  static async startOld(): Promise<RustPeer> {
-    const { process, line } = await ForeignProcess.start(tonicIrohPeer.path, ["plain"], "ready");
+  static async startOther({ program, args }: OtherVersion): Promise<RustPeer> {
+    const { process, line } = await ForeignProcess.start(program.path, [...args], "ready");
     return new RustPeer(process, line);
   }
 

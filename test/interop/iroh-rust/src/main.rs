@@ -1,5 +1,5 @@
 //! A peer with the current iroh, for iroh-rust.test.ts: does what stdin says, one thing a line, and tells what came of it.
-//! `--relay <URL>`, `--pkarr <URL>`, `--mdns`, `--idle <ms>`, `--bind <address>`, `--key <text>`
+//! `--relay <URL>`, `--pkarr <URL>`, `--mdns`, `--idle <ms>`, `--keep-alive <ms>`, `--bind <address>`, `--key <text>`
 
 mod peer;
 
@@ -16,6 +16,7 @@ async fn main() -> Result<(), Failure> {
     let mut builder = Endpoint::builder(presets::Minimal).alpns(peer::alpns());
     let mut relay = RelayMode::Disabled;
     let mut mdns = false;
+    let mut transport = QuicTransportConfig::builder();
     let mut args = std::env::args().skip(1);
     let mut online = false;
     while let Some(option) = args.next() {
@@ -37,14 +38,19 @@ async fn main() -> Result<(), Failure> {
             "--key" => builder = builder.secret_key(value()?.parse::<SecretKey>()?),
             "--idle" => {
                 let idle = Duration::from_millis(value()?.parse()?);
-                let config =
-                    QuicTransportConfig::builder().max_idle_timeout(Some(idle.try_into()?));
-                builder = builder.transport_config(config.build());
+                transport = transport.max_idle_timeout(Some(idle.try_into()?));
+            }
+            "--keep-alive" => {
+                let interval = Duration::from_millis(value()?.parse()?);
+                transport = transport
+                    .keep_alive_interval(interval)
+                    .default_path_keep_alive_interval(interval);
             }
             "--bind" => builder = builder.clear_ip_transports().bind_addr(value()?.as_str())?,
             _ => return Err(format!("no option {option}").into()),
         }
     }
+    let builder = builder.transport_config(transport.build());
     let endpoint = builder.relay_mode(relay).bind().await?;
     if mdns {
         endpoint

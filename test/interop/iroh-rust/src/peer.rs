@@ -1,6 +1,8 @@
 //! What a peer can be told to do, with any version of iroh since 0.98.
 
-use iroh::endpoint::{Connection, ConnectionError, ReadError, ReadToEndError};
+use iroh::endpoint::{
+    Connection, ConnectionError, PathId, ReadError, ReadToEndError, RecvStream, ZeroRttStatus,
+};
 use iroh::{Endpoint, EndpointAddr, EndpointId, RelayUrl};
 use ring::digest::{Context, SHA256};
 use std::net::SocketAddr;
@@ -63,6 +65,30 @@ pub async fn run(
                 Some(incoming) => introduce(connection.insert(incoming.await?)),
                 None => Err("the endpoint is closed".into()),
             },
+            // Sends the second word with the first packet, or once it may.
+            "dial-early" => {
+                let asked = dial_early(&endpoint, words[1], target(&words[2..], parse)?).await;
+                asked.map(|connected| connection = Some(connected))
+            }
+            // Answers what comes, before it is known that the peer is there.
+            "accept-early" => match endpoint.accept().await {
+                Some(incoming) => {
+                    let early = incoming.accept()?.into_0rtt();
+                    let (mut send, mut receive) = early.accept_bi().await?;
+                    let asked = receive.read_to_end(1_000_000).await?;
+                    send.write_all(&asked).await?;
+                    send.write_all(b"!").await?;
+                    send.finish()?;
+                    let connected = connection.insert(early.handshake_completed().await?);
+                    let id = text(connected.remote_id());
+                    say(
+                        "asked",
+                        &[("text", text(String::from_utf8(asked)?)), ("id", id)],
+                    );
+                    Ok(())
+                }
+                None => Err("the endpoint is closed".into()),
+            },
             _ => match &connection {
                 Some(connection) => step(connection, &words).await,
                 None => Err("no connection".into()),
@@ -94,6 +120,48 @@ fn target(
         };
     }
     Ok(addr)
+}
+
+async fn dial_early(
+    endpoint: &Endpoint,
+    question: &str,
+    addr: EndpointAddr,
+) -> Result<Connection, Failure> {
+    let connecting = endpoint
+        .connect_with_opts(addr, ALPN, Default::default())
+        .await?;
+    let (connection, outcome, mut receive) = match connecting.into_0rtt() {
+        Ok(early) => {
+            let (mut send, receive) = early.open_bi().await?;
+            send.write_all(question.as_bytes()).await?;
+            send.finish()?;
+            match early.handshake_completed().await? {
+                ZeroRttStatus::Accepted(connection) => (connection, "accepted", receive),
+                ZeroRttStatus::Rejected(connection) => {
+                    let receive = ask(&connection, question).await?;
+                    (connection, "rejected", receive)
+                }
+            }
+        }
+        Err(connecting) => {
+            let connection = connecting.await?;
+            let receive = ask(&connection, question).await?;
+            (connection, "none", receive)
+        }
+    };
+    let answer = String::from_utf8(receive.read_to_end(1_000_000).await?)?;
+    say(
+        "answer",
+        &[("text", text(answer)), ("early", text(outcome))],
+    );
+    Ok(connection)
+}
+
+async fn ask(connection: &Connection, question: &str) -> Result<RecvStream, Failure> {
+    let (mut send, receive) = connection.open_bi().await?;
+    send.write_all(question.as_bytes()).await?;
+    send.finish()?;
+    Ok(receive)
 }
 
 fn introduce(connection: &Connection) -> Result<(), Failure> {
@@ -214,6 +282,19 @@ async fn step(connection: &Connection, words: &[&str]) -> Result<(), Failure> {
             send.finish()?;
             send.stopped().await?;
             say("served", &[("digest", text(hex(digest.as_ref())))]);
+        }
+        // What it knows of the way of its packets.
+        "stats" => {
+            let stats = connection.stats();
+            let rtt = connection.rtt(PathId::ZERO).unwrap_or_default();
+            say(
+                "stats",
+                &[
+                    ("sent", stats.udp_tx.bytes.to_string()),
+                    ("received", stats.udp_rx.bytes.to_string()),
+                    ("rtt", (rtt.as_secs_f64() * 1_000.0).to_string()),
+                ],
+            );
         }
         "close" => {
             connection.close(words[1].parse::<u32>()?.into(), words[2].as_bytes());
