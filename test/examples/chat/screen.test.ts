@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PassThrough, Writable } from "node:stream";
 import { test } from "node:test";
-import { Screen } from "../../examples/chat/screen.ts";
+import { Screen } from "../../../examples/chat/screen.ts";
 
 /** As much of a terminal as readline needs: what is written where the cursor stands, and some ways to move it. */
 class FakeTerminal extends Writable {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Membership } from "../../examples/chat/membership.ts";
-import { EndpointAddr, SecretKey } from "../../src/index.ts";
+import { Membership } from "../../../examples/chat/membership.ts";
+import { EndpointAddr, SecretKey } from "../../../src/index.ts";
 
 const [self, ada, bob, cyd] = [0, 1, 2, 3].map(() => SecretKey.generate().publicKey) as [
   EndpointAddr["id"],

@@ -4,16 +4,16 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import * as limits from "../../examples/chat/limits.ts";
-import { signMessage } from "../../examples/chat/message.ts";
-import { Room, type RoomEvent } from "../../examples/chat/room.ts";
-import { ChatService, MessageSchema } from "../../gen/chat/v1/chat_pb.ts";
+import * as limits from "../../../examples/chat/limits.ts";
+import { signMessage } from "../../../examples/chat/message.ts";
+import { Room, type RoomEvent } from "../../../examples/chat/room.ts";
+import { ChatService, MessageSchema } from "../../../gen/chat/v1/chat_pb.ts";
 import {
   type ChatClient,
   type ChatServiceImpl,
   createChatClient,
   registerChatService,
-} from "../../gen/chat/v1/chat_quic.ts";
+} from "../../../gen/chat/v1/chat_quic.ts";
 import {
   createPeerClient,
   createPeerRouter,
@@ -21,7 +21,7 @@ import {
   EndpointTicket,
   peerKey,
   SecretKey,
-} from "../../src/index.ts";
+} from "../../../src/index.ts";
 
 const name = "lobby";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { comparePlaces, type Entry, History } from "../../examples/chat/history.ts";
+import { comparePlaces, type Entry, History } from "../../../examples/chat/history.ts";
 
 const limits = { total: 6, ofAuthor: 4 };
 

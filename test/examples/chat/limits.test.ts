@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { authorRate, clockToleranceMs, ownRate } from "../../examples/chat/limits.ts";
-import { Outbox } from "../../examples/chat/outbox.ts";
-import { isName, printable } from "../../examples/chat/printable.ts";
-import { RateLimit, RateLimits } from "../../examples/chat/rate-limit.ts";
-import { RoomClock } from "../../examples/chat/room-clock.ts";
+import { authorRate, clockToleranceMs, ownRate } from "../../../examples/chat/limits.ts";
+import { Outbox } from "../../../examples/chat/outbox.ts";
+import { isName, printable } from "../../../examples/chat/printable.ts";
+import { RateLimit, RateLimits } from "../../../examples/chat/rate-limit.ts";
+import { RoomClock } from "../../../examples/chat/room-clock.ts";
 
 test("RateLimit lets a burst through, and then so many a second", () => {
   const limit = new RateLimit({ burst: 2, perSecond: 4 });

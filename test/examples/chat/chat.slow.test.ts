@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EndpointAddr } from "../../src/identity/endpoint-addr.ts";
-import { EndpointTicket, SecretKey } from "../../src/index.ts";
+import { EndpointAddr } from "../../../src/identity/endpoint-addr.ts";
+import { EndpointTicket, SecretKey } from "../../../src/index.ts";
 import { type ChatProcess, startChat } from "./chat-process.ts";
 
 const clock = "[0-2][0-9]:[0-5][0-9]";
