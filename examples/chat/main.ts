@@ -15,7 +15,7 @@ import { registerChatService } from "../../gen/chat/v1/chat_quic.ts";
 import { aborted, runProgram, UsageError } from "../echo/terminal.ts";
 import { formatEvent } from "./event-text.ts";
 import { maxMessageBytes, maxTextBytes } from "./limits.ts";
-import { isText } from "./message.ts";
+import { type ChatMessage, isText } from "./message.ts";
 import { isName, nameRule } from "./printable.ts";
 import { Room } from "./room.ts";
 import { Screen } from "./screen.ts";
@@ -124,16 +124,24 @@ async function main(interrupted: AbortSignal): Promise<void> {
     await endpoint.online({ signal });
   }
 
-  const screen = new Screen({ input: process.stdin, output: process.stdout }, () =>
-    process.kill(process.pid, "SIGINT"),
-  );
+  const screen = new Screen({ input: process.stdin, output: process.stdout }, () => stop.abort());
   signal.addEventListener("abort", () => screen.close());
+  const isOwn = ({ author }: ChatMessage): boolean => author === endpoint.id.toString();
+  const prompt = (): void => {
+    const { current } = rooms;
+    screen.prompt(current === undefined ? "> " : `[${current.name}] ${nick}: `);
+  };
   const open = (name: string): Room => {
     const room: Room = new Room({
       name,
       nick,
       router,
       tell: (event) => {
+        const isTyped = event.type === "said" && event.isNews && event.messages.every(isOwn);
+        if (isTyped && screen.isTerminal) {
+          // It stands there already.
+          return;
+        }
         for (const line of formatEvent(room, event, { id: endpoint.id.toString(), nick })) {
           screen.print(line);
         }
@@ -205,7 +213,7 @@ async function main(interrupted: AbortSignal): Promise<void> {
     screen.print(`ticket ${endpoint.ticket()}`);
     const room = open(roomName);
     await Promise.race([room.join(targets), aborted(signal)]);
-    screen.prompt();
+    prompt();
     for await (const line of screen.lines) {
       if (signal.aborted) {
         break;
@@ -225,7 +233,7 @@ async function main(interrupted: AbortSignal): Promise<void> {
         }
         screen.print(`* ${error.message}`);
       }
-      screen.prompt();
+      prompt();
     }
     if (values.stay && !screen.isTerminal) {
       await aborted(signal);

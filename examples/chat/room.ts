@@ -348,6 +348,8 @@ export class Room {
           break;
         case "left":
           this.#left(id);
+          // By which it knows that this was heard.
+          this.#followers.get(id)?.outbox.end();
           return;
         default:
           // Something of a later version.
@@ -392,7 +394,6 @@ export class Room {
   }
 
   #left(id: string): void {
-    this.#followers.get(id)?.outbox.end();
     const who = this.#membership.gone(id);
     if (who !== undefined) {
       this.#options.tell({ type: "left", who });

@@ -23,31 +23,45 @@ export class Screen {
   readonly isTerminal: boolean;
   readonly #output: Streams["output"];
   readonly #reader: Interface;
+  #isOpen = true;
 
-  /** @param onInterrupt called at Ctrl-C, which a terminal that is read key by key hands over */
-  constructor({ input, output }: Streams, onInterrupt: () => void) {
+  /**
+   * @param onStop called at Ctrl-C, which a terminal that is read key by key hands over, and when whoever read the output
+   * is gone, as with `| head`
+   */
+  constructor({ input, output }: Streams, onStop: () => void) {
     this.#output = output;
     this.isTerminal = input.isTTY === true && output.isTTY === true;
     this.#reader = this.isTerminal
-      ? createInterface({ input, output, prompt: "> ", historySize: 100 })
+      ? createInterface({ input, output, prompt: "", historySize: 100 })
       : createInterface({ input, terminal: false });
-    this.#reader.on("SIGINT", onInterrupt);
+    this.#reader.on("SIGINT", onStop);
+    this.#reader.once("close", () => {
+      this.#isOpen = false;
+      if (this.isTerminal) {
+        // What the shell writes next begins a line.
+        output.write("\n");
+      }
+    });
     // Made at once: it keeps lines from here on.
     this.lines = this.#reader[Symbol.asyncIterator]();
-    // Whoever read this is gone, as with `| head`.
-    output.on("error", () => this.close());
+    output.on("error", () => {
+      this.close();
+      onStop();
+    });
   }
 
-  /** Shows that something can be typed, where that is a person's doing. */
-  prompt(): void {
-    if (this.isTerminal) {
+  /** Shows what stands before the line that is to be typed, where that is a person's doing. */
+  prompt(text: string): void {
+    if (this.isTerminal && this.#isOpen) {
+      this.#reader.setPrompt(text);
       this.#reader.prompt(true);
     }
   }
 
   /** Writes a line above the one that is being typed. */
   print(line: string): void {
-    if (!this.isTerminal) {
+    if (!this.isTerminal || !this.#isOpen) {
       this.#output.write(`${line}\n`);
       return;
     }

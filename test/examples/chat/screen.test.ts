@@ -96,11 +96,12 @@ test("Screen shows what comes in above the line that is being typed, which stays
   const screen = new Screen({ input, output }, () => {});
   t.after(() => screen.close());
   screen.print("ticket x");
+  screen.prompt("> ");
   await press(input, "hel");
   screen.print("ada: good morning");
   assert.deepEqual(output.shown, ["ticket x", "ada: good morning", "> hel"]);
   await press(input, "lo\r");
-  screen.prompt();
+  screen.prompt("> ");
   assert.deepEqual(await screen.lines.next(), { done: false, value: "hello" });
   screen.print("bob: hi");
   assert.deepEqual(output.shown, ["ticket x", "ada: good morning", "> hello", "bob: hi", ">"]);
@@ -111,7 +112,7 @@ test("Screen shows what comes in above a line that takes several rows, wherever 
   const output = new FakeTerminal();
   const screen = new Screen({ input, output }, () => {});
   t.after(() => screen.close());
-  screen.prompt();
+  screen.prompt("> ");
   await press(input, "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz");
   screen.print("ada: hi");
   const typed = ["> abcdefghijklmnopqr", "stuvwxyzabcdefghijkl", "mnopqrstuvwxyz"];
@@ -127,23 +128,30 @@ test("Screen shows what comes in above a line that takes several rows, wherever 
 test("Screen hands Ctrl-C over, and ends with Ctrl-D", async () => {
   const input = keyboard();
   let interrupts = 0;
-  const screen = new Screen({ input, output: new FakeTerminal() }, () => {
+  const output = new FakeTerminal();
+  const screen = new Screen({ input, output }, () => {
     interrupts += 1;
   });
-  screen.prompt();
+  screen.prompt("> ");
   await press(input, "\x03");
   assert.equal(interrupts, 1);
   await press(input, "\x04");
   assert.equal((await screen.lines.next()).done, true);
+  screen.prompt("> ");
+  screen.print("ada: bye");
+  assert.deepEqual(output.shown, [">", "ada: bye"]);
 });
 
 test("Screen reads and writes plain lines where one end is a pipe, and ends when its reader is gone", async () => {
   const input = new PassThrough();
   const output = new PassThrough({ encoding: "utf8" });
-  const screen = new Screen({ input, output }, () => {});
+  let stops = 0;
+  const screen = new Screen({ input, output }, () => {
+    stops += 1;
+  });
   assert.equal(screen.isTerminal, false);
   input.write("one\r\ntwo");
-  screen.prompt();
+  screen.prompt("> ");
   screen.print("ada: hi");
   assert.equal(output.read(), "ada: hi\n");
   assert.equal((await screen.lines.next()).value, "one");
@@ -154,4 +162,5 @@ test("Screen reads and writes plain lines where one end is a pipe, and ends when
     rest.push(line);
   }
   assert.deepEqual(rest, []);
+  assert.equal(stops, 1);
 });
