@@ -52,6 +52,13 @@ const layers = [
     uses: ["base", "rpc"],
     packages: ["@bufbuild/protobuf", "@connectrpc/connect"],
   },
+  // Registered peers: over any transport; of QUIC it knows who calls.
+  {
+    folder: "rendezvous",
+    uses: ["base", "identity", "rpc"],
+    usesTypes: ["discovery", "endpoint"],
+    packages: ["@bufbuild/protobuf", "@connectrpc/connect"],
+  },
   // The simulated world: for tests of any layer, and for users by an entry point.
   {
     folder: "testing",

@@ -1,4 +1,4 @@
-// Generates gen/ and src/tunnel/gen/ from proto/, as buf.gen.yaml and buf.gen.tunnel.yaml say.
+// Generates gen/ from proto/ as buf.gen.yaml says, and as the others say the messages that are part of the library.
 //
 //   node scripts/generate.mjs           brings them up to date
 //   node scripts/generate.mjs --check   touches nothing, and fails when they are not up to date, or proto/ not tidy
@@ -23,6 +23,7 @@ const { values: options } = parseArgs({ options: { check: { type: "boolean", def
 
 const targets = [
   { folder: "gen", template: "buf.gen.yaml" },
+  { folder: "src/rendezvous/gen", template: "buf.gen.rendezvous.yaml" },
   { folder: "src/tunnel/gen", template: "buf.gen.tunnel.yaml" },
 ];
 
