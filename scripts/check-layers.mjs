@@ -55,8 +55,7 @@ const layers = [
   // Registered peers: over any transport; of QUIC it knows who calls.
   {
     folder: "rendezvous",
-    uses: ["base", "identity", "rpc"],
-    usesTypes: ["discovery", "endpoint"],
+    uses: ["base", "identity", "discovery", "rpc"],
     packages: ["@bufbuild/protobuf", "@connectrpc/connect"],
   },
   // The simulated world: for tests of any layer, and for users by an entry point.

@@ -17,10 +17,9 @@ const contents = {
       "README.md",
       "package.json",
       "dist/chunks/quic-core.wasm",
-      ...["index", "quiche", "relay", "rendezvous", "testing", "tunnel", "cli/main"].flatMap((name) => [
-        `dist/${name}.js`,
-        `dist/${name}.js.map`,
-      ]),
+      ...["index", "quiche", "relay", "rendezvous", "testing", "tunnel", "cli/main"].flatMap(
+        (name) => [`dist/${name}.js`, `dist/${name}.js.map`],
+      ),
     ],
     // The sources go along for the source maps.
     compiled: (name) => [
