@@ -58,6 +58,12 @@ const layers = [
     uses: ["base", "identity", "discovery", "rpc"],
     packages: ["@bufbuild/protobuf", "@connectrpc/connect"],
   },
+  // A place that listens.
+  {
+    folder: "rendezvous/server",
+    uses: ["base", "rendezvous", "rpc"],
+    usesTypes: ["endpoint"],
+  },
   // The simulated world: for tests of any layer, and for users by an entry point.
   {
     folder: "testing",
@@ -106,6 +112,7 @@ const shells = {
     "node:stream",
     "node:tls",
   ],
+  "rendezvous/server/rendezvous-server.ts": ["node:http", "node:http2", "node:net"],
   "rpc/compression-zstd.ts": ["node:util", "node:zlib"],
 };
 

@@ -33,3 +33,8 @@ export { defaultRendezvousLimits } from "./rendezvous/rendezvous-limits.ts";
 export type { RendezvousMetrics } from "./rendezvous/rendezvous-metrics.ts";
 export type { RendezvousPage } from "./rendezvous/rendezvous-pages.ts";
 export type { RendezvousState, RendezvousStateContext } from "./rendezvous/rendezvous-state.ts";
+export type {
+  RendezvousListenAddress,
+  RendezvousServerOptions,
+} from "./rendezvous/server/rendezvous-server.ts";
+export { RendezvousServer } from "./rendezvous/server/rendezvous-server.ts";

@@ -7,10 +7,17 @@ import { netcheckCommand } from "./netcheck-command.ts";
 import { optionsHelp, quote } from "./option-table.ts";
 import { pingCommand } from "./ping-command.ts";
 import { relayCommand } from "./relay-command.ts";
+import { rendezvousCommand } from "./rendezvous-command.ts";
 import { UsageError } from "./usage-error.ts";
 import { packageVersion } from "./version.ts";
 
-const commands: readonly Command[] = [idCommand, pingCommand, netcheckCommand, relayCommand];
+const commands: readonly Command[] = [
+  idCommand,
+  pingCommand,
+  netcheckCommand,
+  relayCommand,
+  rendezvousCommand,
+];
 
 /** Runs `connect-quic` with these arguments. Resolves with the exit code, and does not reject. */
 export async function runCommandLine(args: readonly string[], io: CommandIo): Promise<number> {

@@ -50,7 +50,7 @@ const step = fc.oneof(
   },
   {
     weight: 3,
-    arbitrary: fc.record({ type: fc.constant("pass" as const), sweeps: fc.nat({ max: 12 }) }),
+    arbitrary: fc.record({ type: fc.constant("pass" as const), sweeps: fc.nat({ max: 6 }) }),
   },
 );
 
@@ -58,7 +58,7 @@ test("RegistryCore does what a plain model of leases does, whatever comes in whi
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
       const { core, at } = newCore();
-      const leaseMs = 5_000;
+      const leaseMs = 2_000;
       const graceMs = 1_000;
       /** By peer and namespace: who is registered, and until when. */
       const model = new Map<string, { lease: string; until: number }>();

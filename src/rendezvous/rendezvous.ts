@@ -28,6 +28,8 @@ export interface RendezvousOptions {
    * other place that knows its names. Default: they are for any place.
    */
   readonly audience?: string;
+  /** Shown with each call, as `Authorization: Bearer`, to a place that lets in nobody without. Default none. */
+  readonly token?: string;
   readonly platform?: Platform;
 }
 
@@ -46,9 +48,12 @@ export class Rendezvous {
   readonly #audience: string;
   readonly #platform: Platform;
 
-  constructor({ transport, namespace = "", audience = "", platform }: RendezvousOptions) {
+  constructor({ transport, namespace = "", audience = "", token, platform }: RendezvousOptions) {
     this.namespace = namespace;
-    this.#client = createPeerClient(RendezvousService, transport);
+    this.#client = createPeerClient(
+      RendezvousService,
+      token === undefined ? transport : withToken(transport, token),
+    );
     this.#audience = audience;
     this.#platform = platform ?? nodePlatform;
   }
@@ -120,4 +125,18 @@ export class Rendezvous {
   } {
     return { client: this.#client, namespace: this.namespace, platform: this.#platform };
   }
+}
+
+function withToken(transport: Transport, token: string): Transport {
+  const shown = (header: ConstructorParameters<typeof Headers>[0]): Headers => {
+    const headers = new Headers(header);
+    headers.set("authorization", `Bearer ${token}`);
+    return headers;
+  };
+  return {
+    unary: (method, signal, timeoutMs, header, ...rest) =>
+      transport.unary(method, signal, timeoutMs, shown(header), ...rest),
+    stream: (method, signal, timeoutMs, header, ...rest) =>
+      transport.stream(method, signal, timeoutMs, shown(header), ...rest),
+  };
 }
