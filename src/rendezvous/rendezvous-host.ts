@@ -35,6 +35,11 @@ import { WatchCalls } from "./watch-calls.ts";
 
 /** Requests that are larger are refused before they are read. Bytes. */
 const readMaxBytes = 65_536;
+/**
+ * Of a registration, whose inside is not read before its size is looked at: Node's HTTP/1.1 cuts off who sends more, and
+ * they would not learn why.
+ */
+const registerMaxBytes = 2 << 20;
 
 /** Who wants to do what. */
 export interface RendezvousAccess {
@@ -141,7 +146,12 @@ class Host implements RendezvousHost {
     this.#watches = new WatchCalls(parts);
     this.#pairs = new PairCalls(parts);
     const service = this.#service();
-    this.routes = (router) => void router.service(RendezvousService, service, { readMaxBytes });
+    this.routes = (router) => {
+      const { register, ...others } = service;
+      router.service(RendezvousService, others, { readMaxBytes });
+      const options = { readMaxBytes: registerMaxBytes };
+      router.rpc(RendezvousService.method.register, register, options);
+    };
   }
 
   get trouble(): string | undefined {

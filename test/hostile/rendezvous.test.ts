@@ -151,9 +151,7 @@ test("1 MB of labels, and all else that is too much, is refused, and the place g
     signature: new Uint8Array(64),
   });
   const tooMuch = hasCode(Code.ResourceExhausted);
-  // Node's HTTP/1.1 cuts off who goes on to send, who may then not read the answer.
-  const once = createClient(RendezvousService, await place.transport("http"));
-  await assert.rejects(once.register({ registration: huge }));
+  await assert.rejects(calls.register({ registration: huge }), tooMuch);
   const byKey = createClient(RendezvousService, await place.transport("quic"));
   await assert.rejects(byKey.register({ registration: huge }), tooMuch);
   const large = create(SignedRegistrationSchema, {
