@@ -58,6 +58,11 @@ const layers = [
     uses: ["base", "identity", "discovery", "rpc"],
     packages: ["@bufbuild/protobuf", "@connectrpc/connect"],
   },
+  {
+    folder: "rendezvous/redis",
+    uses: ["base", "discovery", "rendezvous"],
+    packages: ["@bufbuild/protobuf", "@redis/client"],
+  },
   // A place that listens.
   {
     folder: "rendezvous/server",

@@ -21,6 +21,8 @@ export { RendezvousError } from "./rendezvous/rendezvous-error.ts";
 
 // A place of one's own.
 
+export type { RedisStateOptions } from "./rendezvous/redis/redis-state.ts";
+export { redisState } from "./rendezvous/redis/redis-state.ts";
 export type {
   AuthorizeRendezvous,
   RendezvousAccess,

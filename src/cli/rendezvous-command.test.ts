@@ -140,6 +140,15 @@ test("a place that cannot listen, or is told what makes no sense, says so", asyn
   const bare = new RecordedIo();
   assert.equal(await runCommandLine(["rendezvous"], bare), 2);
   assert.match(bare.notes.join("\n"), /takes --tls-cert and --tls-key, or --dev/);
+  for (const [args, problem] of [
+    [["--dev", "--redis", "localhost"], /--redis takes a URL with redis:\/\//],
+    [["--dev", "--redis-prefix", "x"], /--redis-prefix is for --redis/],
+    [["--dev", "--tls-cert", "x"], /--dev is plain HTTP/],
+  ] as const) {
+    const io = new RecordedIo();
+    assert.equal(await runCommandLine(["rendezvous", ...args], io), 2);
+    assert.match(io.notes.join("\n"), problem);
+  }
   const help = new RecordedIo();
   assert.equal(await runCommandLine(["rendezvous", "--help"], help), 0);
   assert.match(help.printed.join("\n"), /--pages <ip:port>/);

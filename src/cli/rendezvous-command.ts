@@ -3,6 +3,7 @@ import { onAbort } from "../base/on-abort.ts";
 import { formatSocketAddress } from "../base/socket-address.ts";
 import { EndpointId } from "../identity/endpoint-id.ts";
 import { SecretKey } from "../identity/secret-key.ts";
+import { redisState } from "../rendezvous/redis/redis-state.ts";
 import type { RendezvousAccess } from "../rendezvous/rendezvous-host.ts";
 import {
   type RendezvousListenAddress,
@@ -44,6 +45,16 @@ const options = {
   },
   key: { type: "string", value: "<file>", help: "who to be for peers (default: a new key)" },
   ...relayOptionTable,
+  redis: {
+    type: "string",
+    value: "<url>",
+    help: "keep registrations in this Redis, such as redis://127.0.0.1:6379: many places\nwith the same one are one registry",
+  },
+  "redis-prefix": {
+    type: "string",
+    value: "<text>",
+    help: "what the names of all keys begin with (default: {connect-quic}:)",
+  },
   name: {
     type: "string",
     multiple: true,
@@ -83,7 +94,8 @@ export const rendezvousCommand: Command = {
 connectquic.rendezvous.v1 over HTTP, and over QUIC by its key. Lets in everybody unless --token or --allow say otherwise;
 either of both then lets in. Prints its URL as this machine can dial it, and its ticket. /healthz says whether it works.
 
-Registrations are kept in memory; after a restart peers register again by themselves.
+Registrations are kept in memory, and after a restart peers register again by themselves; or in Redis, which needs the
+package @redis/client.
 
 Ctrl-C or SIGTERM ends it; peers then try again until it is back. The second time it ends at once. Exit code: 0 after that,
 1 when it cannot listen.`,
@@ -95,6 +107,7 @@ Ctrl-C or SIGTERM ends it; peers then try again until it is back. The second tim
     const { bind, key, listen, pages } = values;
     const graceMs = secondsOf("grace", values.grace, 0.001);
     const authorize = authorizeOf(values);
+    const state = stateOf(values);
     const secretKey = key === undefined ? SecretKey.generate() : await SecretKey.loadOrCreate(key);
     io.signal.throwIfAborted();
     const endpoint = await io.bindEndpoint({
@@ -122,6 +135,7 @@ Ctrl-C or SIGTERM ends it; peers then try again until it is back. The second tim
         ...(values.name === undefined
           ? {}
           : { audiences: [...values.name, secretKey.publicKey.toString()] }),
+        ...state,
         ...(graceMs === undefined ? {} : { limits: { graceMs: Math.ceil(graceMs) } }),
         onError: (error) => io.note(explain(error)),
       });
@@ -186,6 +200,22 @@ function authorizeOf({
       (authorization !== null && shown.some((each) => isSame(each, authorization)))
     );
   };
+}
+
+function stateOf({
+  redis: url,
+  "redis-prefix": prefix,
+}: OptionValues<typeof options>): Pick<RendezvousServerOptions, "state"> {
+  if (url === undefined) {
+    if (prefix !== undefined) {
+      throw new UsageError("--redis-prefix is for --redis, which is missing");
+    }
+    return {};
+  }
+  if (!URL.canParse(url) || !/^rediss?:/.test(url)) {
+    throw new UsageError("--redis takes a URL with redis:// or rediss://");
+  }
+  return { state: redisState({ url, prefix }) };
 }
 
 /** How long that takes tells nothing of where two texts differ. */

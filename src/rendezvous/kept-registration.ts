@@ -237,7 +237,7 @@ export class KeptRegistration implements AsyncDisposable {
   #stay(leaseMs: number): Promise<StayEnd> {
     const lease = this.#lease;
     return new Promise((resolve) => {
-      if (lease === undefined || this.#isStale) {
+      if (lease === undefined || this.#isStale || this.#closed.signal.aborted) {
         resolve("changed");
         return;
       }
@@ -281,7 +281,8 @@ export class KeptRegistration implements AsyncDisposable {
         if (end !== undefined) {
           return end;
         }
-        waitMs = delays.failed();
+        // The place may be back when little of the lease is left.
+        waitMs = Math.min(delays.failed(), leaseMs / 6);
       }
     }
   }

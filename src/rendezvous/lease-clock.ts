@@ -1,7 +1,7 @@
 /** How often leases are looked at that have run out. Milliseconds. */
 export const sweepMs = 500;
 /** A clock that goes further than this between two looks has jumped, or nobody was there to renew a lease. Milliseconds. */
-export const maxStepMs: number = 4 * sweepMs;
+export const maxStepMs: number = 2 * sweepMs;
 
 /**
  * The time that leases run by: that of a clock which is read every {@link sweepMs}, without its jumps. While a process is

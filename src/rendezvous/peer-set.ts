@@ -39,8 +39,10 @@ export interface PeerSetOptions {
   /** How many changes are remembered for watchers that are behind; up to twice as many are. */
   readonly maxChanges: number;
   readonly epoch: string;
-  /** Of the empty set that it begins with. Default 0. */
+  /** Of the set as it begins. Default 0. */
   readonly version?: number;
+  /** That it begins with, by `joined`. Default none. */
+  readonly entries?: readonly PeerEntry[];
 }
 
 /** Changes that are looked at in one go, so that a watcher of few peers among many does not hold up the others. */
@@ -65,10 +67,14 @@ export class PeerSet {
   #users = 0;
   #isCurrent = true;
 
-  constructor({ maxChanges, epoch, version = 0 }: PeerSetOptions) {
+  constructor({ maxChanges, epoch, version = 0, entries = [] }: PeerSetOptions) {
     this.#maxChanges = maxChanges;
     this.epoch = epoch;
     this.#version = version;
+    for (const entry of entries) {
+      this.#entries.set(entry.record.id.toString(), entry);
+      this.#order.push(entry);
+    }
   }
 
   /** Whether somebody needs the set, also when it is empty. */
