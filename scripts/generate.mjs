@@ -24,6 +24,7 @@ const { values: options } = parseArgs({ options: { check: { type: "boolean", def
 const targets = [
   { folder: "gen", template: "buf.gen.yaml" },
   { folder: "src/rendezvous/gen", template: "buf.gen.rendezvous.yaml" },
+  { folder: "src/rpc/gen", template: "buf.gen.health.yaml" },
   { folder: "src/tunnel/gen", template: "buf.gen.tunnel.yaml" },
 ];
 
@@ -62,7 +63,13 @@ function runBuf(args) {
 /** Makes a folder equal to what was generated, or with --check complains where it is not. Returns the exit code. */
 function bringUpToDate(folder) {
   const target = join(root, folder);
-  const wanted = filesIn(join(temporary, folder));
+  const generated = filesIn(join(temporary, folder));
+  const wanted = new Map(
+    [...generated].map(([path, text]) => [
+      path,
+      folder.startsWith("src/") ? withoutEnums(text) : text,
+    ]),
+  );
   const present = filesIn(target);
   const outdated = [...wanted].filter(([path, text]) => present.get(path) !== text);
   const surplus = [...present].filter(([path]) => !wanted.has(path));
@@ -88,6 +95,17 @@ function bringUpToDate(folder) {
   }
   console.log(changes.join("\n"));
   return 0;
+}
+
+/**
+ * Enums of TypeScript as constant objects: what is in src/ has to run where types are only cut out of it, and the plugin of
+ * protobuf-es knows nothing else.
+ */
+function withoutEnums(text) {
+  return text.replace(/^export enum (\w+) \{\n(.*?)^\}$/gms, (_, name, members) => {
+    const entries = members.replace(/^( {2}\w+) = (\d+),$/gm, "$1: $2,");
+    return `export const ${name} = {\n${entries}} as const;\nexport type ${name} = (typeof ${name})[keyof typeof ${name}];`;
+  });
 }
 
 /** Texts of all files below a folder, by their paths with forward slashes. */

@@ -27,6 +27,7 @@ export type { CallTransport } from "./rpc/channel-transport.ts";
 export { compressionZstd } from "./rpc/compression-zstd.ts";
 export { compressionBrotli, compressionGzip } from "./rpc/compressions.ts";
 export type { CorsOptions } from "./rpc/cors.ts";
+export type { RouterHealth } from "./rpc/health.ts";
 export type { LivePeers } from "./rpc/live-peers.ts";
 export type { BridgeOptions, NodeRequestHandler } from "./rpc/node-bridge.ts";
 export { createPeerClient } from "./rpc/peer-client.ts";

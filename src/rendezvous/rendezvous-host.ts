@@ -346,12 +346,21 @@ class Host implements RendezvousHost {
     }
   }
 
-  async *#stream<T>(open: () => Promise<AsyncIterable<T>>): AsyncGenerator<T> {
-    this.#throwIfClosing();
+  async *#stream<T>(open: () => Promise<AsyncGenerator<T>>): AsyncGenerator<T> {
+    const stream = await this.#answer(open);
     try {
-      yield* await open();
-    } catch (error) {
-      throw this.#callError(error);
+      // Not yield*: that would hand what goes wrong with the caller to the stream, and back, as if it were ours.
+      for (;;) {
+        const next = await stream.next().catch((error: unknown) => {
+          throw this.#callError(error);
+        });
+        if (next.done === true) {
+          return;
+        }
+        yield next.value;
+      }
+    } finally {
+      await stream.return(undefined);
     }
   }
 

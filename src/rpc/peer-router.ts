@@ -26,6 +26,8 @@ import {
 } from "./check-options.ts";
 import { defaultCompressions } from "./compressions.ts";
 import { createLiveTransport } from "./connected-peer.ts";
+import { Health } from "./gen/grpc/health/v1/health_pb.ts";
+import { HealthReport, type RouterHealth } from "./health.ts";
 import { limitDuration } from "./limit-duration.ts";
 import type { LivePeers } from "./live-peers.ts";
 import { defaultReadMaxBytes } from "./message-limits.ts";
@@ -65,6 +67,8 @@ export interface PeerRouterOptions extends ConnectRouterOptions {
    * the handler ignores its signal. Milliseconds, default 0: no limit, because streams may live for days.
    */
   readonly handlerTimeoutMs?: number;
+  /** Serves gRPC's health service, `grpc.health.v1.Health`, to whom `authorize` lets. Default true. */
+  readonly health?: boolean;
 }
 
 /** Serves Connect services to peers, and to others where it is told to {@link PeerRouter.listen}. */
@@ -102,6 +106,8 @@ export interface PeerRouter extends ConnectRouter, AsyncDisposable {
    * TypeError or RangeError for options that cannot be.
    */
   bridge(options?: BridgeOptions): NodeRequestHandler;
+  /** What the router says of itself to those who ask for its health. */
+  readonly health: RouterHealth;
   /** The peers that can be called without dialing them. */
   readonly peers: LivePeers;
   /**
@@ -141,6 +147,7 @@ export function createPeerRouter(endpoint: Endpoint, options: PeerRouterOptions 
 class ServingRouter implements PeerRouter {
   readonly endpoint: Endpoint;
   readonly closed: Promise<void>;
+  readonly health: HealthReport = new HealthReport();
   readonly #closed = deferred<void>();
   readonly #routes: ServiceRoutes;
   readonly #router: Router;
@@ -157,7 +164,7 @@ class ServingRouter implements PeerRouter {
   constructor(endpoint: Endpoint, options: PeerRouterOptions) {
     checkOptions(options);
     const { authorize, maxConcurrentCalls = 1_000, handlerTimeoutMs = 0, ...others } = options;
-    const { receiveBudgetBytes, wires = ["connect-quic"], ...connect } = others;
+    const { receiveBudgetBytes, wires = ["connect-quic"], health: _, ...connect } = others;
     this.endpoint = endpoint;
     this.closed = this.#closed.promise;
     this.#routes = new ServiceRoutes({
@@ -195,6 +202,9 @@ class ServingRouter implements PeerRouter {
         accept: (connection) => this.#acceptTonic(http2, connection),
         shutdown: () => http2.shutdown({ timeoutMs: this.#graceMs }),
       };
+    }
+    if (options.health ?? true) {
+      this.service(Health, this.health.service);
     }
     void endpoint.closed.then(() => this.close({ graceMs: 0 }));
     this.#forget = endpoint.serves((graceMs) => this.close({ graceMs }));
@@ -272,6 +282,7 @@ class ServingRouter implements PeerRouter {
 
   async #close(graceMs: number): Promise<void> {
     this.#graceMs = graceMs;
+    this.health.close();
     const release = this.endpoint.hold();
     await Promise.all([
       this.#router.close({ timeoutMs: graceMs }),
@@ -284,6 +295,7 @@ class ServingRouter implements PeerRouter {
   }
 
   #announce({ typeName }: DescService): void {
+    this.health.add(typeName);
     if (this.#tonic !== undefined && !this.#tonicServices.has(typeName)) {
       this.#router.accept(tonicIrohAlpn(typeName), this.#tonic);
       this.#tonicServices.add(typeName);
@@ -320,6 +332,7 @@ class ServingRouter implements PeerRouter {
 function checkOptions(options: PeerRouterOptions): void {
   checkWires("wires", options.wires ?? ["connect-quic"]);
   isFunction("authorize", options.authorize);
+  isBoolean("health", options.health);
   inRange("maxConcurrentCalls", options.maxConcurrentCalls, 1, Number.MAX_SAFE_INTEGER);
   inRange("receiveBudgetBytes", options.receiveBudgetBytes, 1, Number.MAX_SAFE_INTEGER);
   inRange("handlerTimeoutMs", options.handlerTimeoutMs, 0, longestTimerMs);

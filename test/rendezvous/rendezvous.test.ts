@@ -206,7 +206,10 @@ test("a peer that moves is registered at its new address", async (t) => {
   await registration.ready();
   peer.move(2);
   assert.equal(await portOf(), 2);
+  // Closed while a change is on its way: that brings the lease with which it unregisters.
+  registration.update({ labels: { moved: "yes" } });
   await registration.close();
+  assert.deepEqual(await all(rendezvous.lookUp()), []);
   await changes.return();
 });
 
