@@ -22,6 +22,7 @@ interface Block {
 const notRun = [
   "Be the same peer tomorrow",
   "Know and choose who calls",
+  "Find each other by what is served",
   "Reach a peer wherever it is",
   "Serve and call by URL",
   "From a browser",
