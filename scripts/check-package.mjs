@@ -17,7 +17,7 @@ const contents = {
       "README.md",
       "package.json",
       "dist/chunks/quic-core.wasm",
-      ...["index", "quiche", "relay", "rendezvous", "testing", "tunnel", "cli/main"].flatMap(
+      ...["index", "koffi", "quiche", "relay", "rendezvous", "testing", "tunnel", "cli/main"].flatMap(
         (name) => [`dist/${name}.js`, `dist/${name}.js.map`],
       ),
     ],

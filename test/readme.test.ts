@@ -29,6 +29,7 @@ const notRun = [
   "Programs with iroh, in Rust",
   "Stop",
   "Use more than one core",
+  "Speed",
 ];
 
 const blocks = codeBlocks(readFileSync(join(root, "README.md"), "utf8"));

@@ -3,6 +3,7 @@ import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
 import type { BindSocket, DatagramSocket, DatagramSocketHandler } from "./datagram-socket.ts";
 import { LinkLocalScopes } from "./link-local-scopes.ts";
 import { isMapped } from "./mapped-addresses.ts";
+import type { BatchSender } from "./segmented-send.ts";
 
 /** Asked of the kernel, which may grant less: a turn of the event loop must not overflow it. Bytes. */
 const kernelBuffer = 4 << 20;
@@ -15,7 +16,18 @@ const maxRemembered = 4_096;
  *
  * An IPv6 address that stands beside an IPv4 one is optional: a machine without IPv6 binds the other alone.
  */
-export const bindUdp: BindSocket = async (addresses, handler) => {
+export const bindUdp: BindSocket = bindUdpWith(() => undefined);
+
+/** The same, with something for each socket that sends several datagrams at once, if there is such a thing. */
+export function bindUdpWith(batches: (socket: Socket) => BatchSender | undefined): BindSocket {
+  return (addresses, handler) => bindAll(addresses, handler, batches);
+}
+
+async function bindAll(
+  addresses: readonly SocketAddress[],
+  handler: DatagramSocketHandler,
+  batches: (socket: Socket) => BatchSender | undefined,
+): Promise<DatagramSocket> {
   const bound: Bound[] = [];
   try {
     for (const address of addresses) {
@@ -30,8 +42,8 @@ export const bindUdp: BindSocket = async (addresses, handler) => {
     await Promise.all(bound.map(({ socket }) => closeSocket(socket)));
     throw error;
   }
-  return new UdpSocket(bound, handler);
-};
+  return new UdpSocket(bound, handler, batches);
+}
 
 interface Bound {
   readonly socket: Socket;
@@ -98,14 +110,23 @@ class UdpSocket implements DatagramSocket {
   readonly #ipv6: Socket | undefined;
   readonly #all: readonly Socket[];
   readonly #scopes = new LinkLocalScopes();
+  readonly #batches = new Map<Socket, BatchSender>();
   #closing: Promise<void> | undefined;
 
-  constructor(bound: readonly Bound[], handler: DatagramSocketHandler) {
+  constructor(
+    bound: readonly Bound[],
+    handler: DatagramSocketHandler,
+    batches: (socket: Socket) => BatchSender | undefined,
+  ) {
     this.localAddresses = bound.map(({ address }) => address);
     this.#all = bound.map(({ socket }) => socket);
     this.#ipv4 = bound.find(({ address }) => address.family === 4)?.socket;
     this.#ipv6 = bound.find(({ address }) => address.family === 6)?.socket;
     for (const { socket } of bound) {
+      const batch = batches(socket);
+      if (batch !== undefined) {
+        this.#batches.set(socket, batch);
+      }
       const senders = new RememberedSenders(this.#scopes);
       socket.on("message", (bytes, info) => {
         // Nobody can be answered there, and no honest sender is.
@@ -123,8 +144,14 @@ class UdpSocket implements DatagramSocket {
       return;
     }
     const host = this.#scopes.hostOf(to);
+    // A scope is for the plain way.
+    const batch = host === to.host ? this.#batches.get(socket) : undefined;
+    const sent = bytes.length > segmentSize ? (batch?.send(to, bytes, segmentSize) ?? 0) : 0;
+    if (sent === bytes.length) {
+      return;
+    }
     // The kernel may take a datagram after this call returns, so one copy of the whole batch it has to be.
-    const copy = Buffer.from(bytes);
+    const copy = Buffer.from(sent === 0 ? bytes : bytes.subarray(sent));
     for (let offset = 0; offset < copy.length; offset += segmentSize) {
       const length = Math.min(segmentSize, copy.length - offset);
       socket.send(copy, offset, length, to.port, host, ignoreLoss);
