@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { describe, it } from "node:test";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import {
   bindWorkerEndpoint,
@@ -21,9 +25,11 @@ import { parseSocketAddress } from "../../src/base/socket-address.ts";
 import { parseRelayUrl } from "../../src/identity/relay-url.ts";
 import { Outbox } from "../support/echo-service.ts";
 import { bindMutedUdp } from "../support/muted-udp.ts";
-import { runTypeScript } from "../support/run-typescript.ts";
 
-const file = new URL("../support/echo-worker.ts", import.meta.url);
+const root = fileURLToPath(new URL("../..", import.meta.url));
+/** Within the repository, so that node_modules are found from there. */
+const folder = `.cache/workers-${process.pid}`;
+const file = join(root, folder, "test/support/echo-worker.js");
 const loopback = { bind: "127.0.0.1:0" } as const;
 
 interface ServeOptions extends WorkerPoolOptions {
@@ -35,8 +41,10 @@ function serve(endpoint: Endpoint, options: ServeOptions = {}): Promise<WorkerPo
   const { behaviour = "serve", ...others } = options;
   return serveOnWorkers(endpoint, file, {
     workers: 2,
+    // The machine may have much else to do.
+    startTimeoutMs: 120_000,
     ...others,
-    workerOptions: { execArgv: [runTypeScript], workerData: { behaviour } },
+    workerOptions: { execArgv: [], workerData: { behaviour } },
   });
 }
 
@@ -70,6 +78,13 @@ async function dialBoth(endpoint: Endpoint): Promise<[Caller, Caller]> {
 }
 
 describe("serveOnWorkers", () => {
+  // As users do: a loader for TypeScript in each worker would take seconds.
+  before(() => {
+    const args = ["scripts/bundle.mjs", folder, "test/support/echo-worker.ts"];
+    execFileSync(process.execPath, args, { cwd: root });
+  });
+  after(() => rmSync(join(root, folder), { recursive: true, force: true }));
+
   it("keeps each connection on one worker, and gives connections to all by turns", async () => {
     await using endpoint = await Endpoint.bind(loopback);
     await using pool = await serve(endpoint);
