@@ -11,8 +11,9 @@ import ts from "typescript";
 
 /**
  * The layers of src/. `uses`: layers that a file may import besides its own; `usesTypes`: those of which it may see the
- * types alone; `packages`: what it may import from npm; `node`: all its files may import Node's own modules. A file belongs
- * to the layer with the longest fitting folder.
+ * types alone; `packages`: what it may import from npm; `node`: all its files may import Node's own modules; `bundled`: the
+ * build puts its packages into what is published, so they need not be dependencies. A file belongs to the layer with the
+ * longest fitting folder.
  */
 const layers = [
   { folder: "base", uses: [] },
@@ -68,6 +69,20 @@ const layers = [
     folder: "rendezvous/server",
     uses: ["base", "rendezvous", "rpc"],
     usesTypes: ["endpoint"],
+  },
+  // The worker of the command line, and its page, which runs in browsers and sees of the worker its messages alone.
+  {
+    folder: "worker",
+    uses: ["base", "identity", "endpoint", "rpc", "worker/gen"],
+    usesTypes: ["net"],
+    packages: ["@bufbuild/protobuf", "@connectrpc/connect", "@connectrpc/connect-node"],
+  },
+  { folder: "worker/gen", uses: [], packages: ["@bufbuild/protobuf"] },
+  {
+    folder: "worker/page",
+    uses: ["worker/gen"],
+    packages: ["@bufbuild/protobuf", "@connectrpc/connect", "@connectrpc/connect-web", "qr"],
+    bundled: true,
   },
   // The simulated world: for tests of any layer, and for users by an entry point.
   {
@@ -172,7 +187,7 @@ function checkSource(file) {
       if (isTest && all.has(name)) {
         return [];
       }
-      if (!runtime.has(name)) {
+      if (!(layer.bundled === true ? all : runtime).has(name)) {
         return fault("not among the dependencies of package.json");
       }
       return layer.uses === "everything" || layer.packages?.includes(name)

@@ -26,6 +26,7 @@ const targets = [
   { folder: "src/rendezvous/gen", template: "buf.gen.rendezvous.yaml" },
   { folder: "src/rpc/gen", template: "buf.gen.health.yaml" },
   { folder: "src/tunnel/gen", template: "buf.gen.tunnel.yaml" },
+  { folder: "src/worker/gen", template: "buf.gen.worker.yaml" },
 ];
 
 // Generated elsewhere first, so that nothing is half there for those who run beside this script.
