@@ -135,6 +135,9 @@ const shells = {
   ],
   "rendezvous/server/rendezvous-server.ts": ["node:http", "node:http2", "node:net"],
   "rpc/compression-zstd.ts": ["node:util", "node:zlib"],
+  "worker/page-files.ts": ["node:fs/promises"],
+  "worker/page-server.ts": ["node:http", "node:net"],
+  "worker/page-token.ts": ["node:crypto"],
 };
 
 /**

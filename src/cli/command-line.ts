@@ -10,6 +10,7 @@ import { relayCommand } from "./relay-command.ts";
 import { rendezvousCommand } from "./rendezvous-command.ts";
 import { UsageError } from "./usage-error.ts";
 import { packageVersion } from "./version.ts";
+import { workerCommand } from "./worker-command.ts";
 
 const commands: readonly Command[] = [
   idCommand,
@@ -17,6 +18,7 @@ const commands: readonly Command[] = [
   netcheckCommand,
   relayCommand,
   rendezvousCommand,
+  workerCommand,
 ];
 
 /** Runs `connect-quic` with these arguments. Resolves with the exit code, and does not reject. */
