@@ -1,6 +1,6 @@
 // Bundles entry points of the library, or of programs around it, with esbuild: what several have in common once, packages
-// where they are, and the WebAssembly beside the file that reads it. Loading one file takes a third of the time that
-// three hundred take.
+// where they are, and the WebAssembly and the worker's page beside the files that read them. Loading one file takes a third
+// of the time that three hundred take.
 //
 //   node scripts/bundle.mjs <folder for the output> <entry point> ...
 
@@ -12,8 +12,11 @@ import { build, stop } from "esbuild";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** Who reads the WebAssembly, which is its neighbour. */
-const reader = "src/engine/noq/wasm-module.ts";
+const wasmReader = "src/engine/noq/wasm-module.ts";
 const wasm = "quic-core.wasm";
+/** Who reads the worker's page, in a folder beside it. */
+const pageReader = "src/worker/page-files.ts";
+const page = "src/worker/page";
 
 /**
  * @param {import("esbuild").BuildOptions} options `entryPoints` and `outdir`, relative to the repository, and what else
@@ -37,12 +40,36 @@ export async function bundle(options) {
     ...options,
     metafile: true,
   });
+  for (const [output, { inputs }] of Object.entries(metafile.outputs)) {
+    const folder = join(root, dirname(output));
+    if (wasmReader in inputs) {
+      copyFileSync(join(root, dirname(wasmReader), wasm), join(folder, wasm));
+    }
+    if (pageReader in inputs) {
+      await bundlePage(join(folder, "page"));
+    }
+  }
   // Else its process stays, and wakes now and then.
   await stop();
-  for (const [output, { inputs }] of Object.entries(metafile.outputs)) {
-    if (reader in inputs) {
-      copyFileSync(join(root, dirname(reader), wasm), join(root, dirname(output), wasm));
-    }
+}
+
+/** The worker's page for browsers, with all that it needs: a script, and the files that are as they are. */
+export async function bundlePage(folder) {
+  await build({
+    absWorkingDir: root,
+    entryPoints: [`${page}/page.ts`],
+    outfile: join(folder, "page.js"),
+    bundle: true,
+    minify: true,
+    format: "esm",
+    platform: "browser",
+    target: "es2022",
+    // What others have written keeps its notice.
+    legalComments: "eof",
+    logLevel: "warning",
+  });
+  for (const name of ["index.html", "page.css", "icon.svg"]) {
+    copyFileSync(join(root, page, name), join(folder, name));
   }
 }
 

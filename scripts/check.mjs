@@ -25,6 +25,11 @@ const parts = [
     command: ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json"],
   },
   {
+    name: "page",
+    what: "TypeScript of the worker's page, with what browsers have",
+    command: ["node_modules/typescript/bin/tsc", "-p", "src/worker/page/tsconfig.json"],
+  },
+  {
     name: "generated",
     what: "generated code is what the .proto files say",
     command: ["scripts/generate.mjs", "--check"],
