@@ -17,6 +17,7 @@ const contents = {
       "README.md",
       "package.json",
       "dist/chunks/quic-core.wasm",
+      ...["index.html", "page.js", "page.css", "icon.svg"].map((name) => `dist/cli/page/${name}`),
       ...["index", "koffi", "quiche", "relay", "rendezvous", "testing", "tunnel", "cli/main"].flatMap(
         (name) => [`dist/${name}.js`, `dist/${name}.js.map`],
       ),
@@ -28,7 +29,7 @@ const contents = {
         ? []
         : [".d.ts", ".d.ts.map"].map((ending) => `dist/${name}${ending}`)),
     ],
-    others: /^dist\/chunks\/chunk-[0-9A-Z]{8}\.js(\.map)?$/,
+    others: /^(dist\/chunks\/chunk-[0-9A-Z]{8}\.js(\.map)?|src\/worker\/gen\/.*_pb\.js)$/,
   },
   "protoc-gen-connect-quic": {
     files: ["LICENSE", "README.md", "package.json", "bin/protoc-gen-connect-quic"],
@@ -68,6 +69,8 @@ function sources(path) {
   return readdirSync(join(root, path, "src"), { recursive: true })
     .map((name) => name.split(sep).join("/"))
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
+    // It is published as the bundle alone.
+    .filter((name) => !name.startsWith("worker/page/"))
     .map((name) => name.slice(0, -".ts".length));
 }
 
