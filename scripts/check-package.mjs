@@ -66,12 +66,14 @@ function checkPackage(path) {
 
 /** Paths of the files in the src/ of a package, from there and without their ending. */
 function sources(path) {
-  return readdirSync(join(root, path, "src"), { recursive: true })
-    .map((name) => name.split(sep).join("/"))
-    .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
-    // It is published as the bundle alone.
-    .filter((name) => !name.startsWith("worker/page/"))
-    .map((name) => name.slice(0, -".ts".length));
+  return (
+    readdirSync(join(root, path, "src"), { recursive: true })
+      .map((name) => name.split(sep).join("/"))
+      .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
+      // It is published as the bundle alone.
+      .filter((name) => !name.startsWith("worker/page/"))
+      .map((name) => name.slice(0, -".ts".length))
+  );
 }
 
 function isDeclaration(name) {

@@ -89,7 +89,8 @@ describe("a worker and a hostile peer", { timeout: 60_000 }, () => {
           yield hello("many");
           await over;
         }
-        (async () => {
+        // It settles with its signal at the latest.
+        void (async () => {
           try {
             const { signal } = ending;
             for await (const _ of createPeerClient(WorkerService, transport).chat(requests(), {

@@ -198,6 +198,57 @@ export class ChromiumPage implements AsyncDisposable {
     return result.value;
   }
 
+  /** Resolves with the value of an expression once it is true. */
+  until(expression: string): Promise<unknown> {
+    return this.evaluate(`new Promise((resolve) => {
+      const look = () => {
+        const value = ${expression};
+        value ? resolve(value) : setTimeout(look, 50);
+      };
+      look();
+    })`);
+  }
+
+  /** Makes the page believe that somebody looks at it, whatever tab is in front. */
+  async lookAt(): Promise<void> {
+    await this.#send("Emulation.setFocusEmulationEnabled", { enabled: true });
+    await this.until("!document.hidden");
+  }
+
+  /** Types into what has the focus. */
+  async type(text: string): Promise<void> {
+    await this.#send("Input.insertText", { text });
+  }
+
+  async press(key: "Enter" | "Tab" | "Space"): Promise<void> {
+    const { text, ...event } = keys[key];
+    await this.#send("Input.dispatchKeyEvent", { type: "keyDown", ...event, text });
+    await this.#send("Input.dispatchKeyEvent", { type: "keyUp", ...event });
+  }
+
+  /** The whole page as PNG, in a window of that width in CSS pixels. */
+  async screenshot(options: {
+    readonly width: number;
+    readonly scheme: "light" | "dark";
+  }): Promise<Buffer> {
+    const { width, scheme } = options;
+    await this.#send("Emulation.setDeviceMetricsOverride", {
+      width,
+      height: 900,
+      deviceScaleFactor: 1,
+      mobile: width < 600,
+    });
+    await this.#send("Emulation.setEmulatedMedia", {
+      features: [{ name: "prefers-color-scheme", value: scheme }],
+    });
+    const height = Number(await this.evaluate("document.documentElement.scrollHeight"));
+    const { data } = await this.#send<{ data: string }>("Page.captureScreenshot", {
+      captureBeyondViewport: true,
+      clip: { x: 0, y: 0, width, height, scale: 1 },
+    });
+    return Buffer.from(data, "base64");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#browser.send("Target.closeTarget", { targetId: this.#targetId });
   }
@@ -206,6 +257,13 @@ export class ChromiumPage implements AsyncDisposable {
     return this.#browser.send(method, params, this.#sessionId);
   }
 }
+
+/** As the DevTools protocol has them. */
+const keys = {
+  Enter: { key: "Enter", code: "Enter", windowsVirtualKeyCode: 13, text: "\r" },
+  Tab: { key: "Tab", code: "Tab", windowsVirtualKeyCode: 9, text: "" },
+  Space: { key: " ", code: "Space", windowsVirtualKeyCode: 32, text: " " },
+} as const;
 
 function isExecutable(path: string): boolean {
   try {
