@@ -58,6 +58,16 @@ export async function readSettings<T extends OptionTable>(
   return { values: values as OptionValues<T>, positionals };
 }
 
+/** The options as a table in Markdown, for the documentation. */
+export function settingsTable(table: OptionTable): string {
+  const rows = Object.entries(table).map(([name, { help, multiple, value = "" }]) => {
+    const text = help.replaceAll("\n", " ").replaceAll("|", "\\|").replaceAll("<", "&lt;");
+    const several = multiple === true ? "; several" : "";
+    return `| \`--${name}${value === "" ? "" : ` ${value}`}\` | \`${variableOf(name)}\` | ${text}${several} |`;
+  });
+  return ["| option | variable | |", "| --- | --- | --- |", ...rows].join("\n");
+}
+
 function fromVariable(name: string, spec: OptionSpec, text: string): unknown {
   if (spec.type === "boolean") {
     const value = booleans[text.toLowerCase()];
