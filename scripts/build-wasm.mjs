@@ -48,6 +48,7 @@ const patched = {
     "noq-proto-raise-mtu.patch",
     "noq-proto-box-paths.patch",
     "noq-proto-probe-mtu.patch",
+    "noq-proto-answer-probes.patch",
   ],
 };
 
