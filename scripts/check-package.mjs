@@ -18,9 +18,16 @@ const contents = {
       "package.json",
       "dist/chunks/quic-core.wasm",
       ...["index.html", "page.js", "page.css", "icon.svg"].map((name) => `dist/cli/page/${name}`),
-      ...["index", "koffi", "quiche", "relay", "rendezvous", "testing", "tunnel", "cli/main"].flatMap(
-        (name) => [`dist/${name}.js`, `dist/${name}.js.map`],
-      ),
+      ...[
+        "index",
+        "koffi",
+        "quiche",
+        "relay",
+        "rendezvous",
+        "testing",
+        "tunnel",
+        "cli/main",
+      ].flatMap((name) => [`dist/${name}.js`, `dist/${name}.js.map`]),
     ],
     // The sources go along for the source maps.
     compiled: (name) => [

@@ -68,7 +68,7 @@ function bringUpToDate(folder) {
   const wanted = new Map(
     [...generated].map(([path, text]) => [
       path,
-      folder.startsWith("src/") ? withoutEnums(text) : text,
+      folder.startsWith("src/") && !path.endsWith(".d.ts") ? withoutEnums(text) : text,
     ]),
   );
   const present = filesIn(target);
