@@ -6,6 +6,7 @@ export const contestants: Readonly<Record<string, () => Promise<Contestant>>> = 
   "connect-quic-general": async () => (await import("./contestants/connect-quic.ts")).general,
   "connect-quic-grpc": async () => (await import("./contestants/connect-quic.ts")).grpc,
   "connect-quic-grpc-web": async () => (await import("./contestants/connect-quic.ts")).grpcWeb,
+  "connect-quic-early": async () => (await import("./contestants/connect-quic.ts")).early,
   "connect-quic-url": async () => (await import("./contestants/connect-quic-url.ts")).noq,
   "connect-quic-quiche": async () => (await import("./contestants/connect-quic-url.ts")).quiche,
   "connect-node": async () => (await import("./contestants/connect-node.ts")).connect,

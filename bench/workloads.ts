@@ -95,10 +95,19 @@ function dials(name: string, session: "new" | "resumed"): Workload {
     metrics: [
       { name: "median", unit: "ms", better: "less" },
       { name: "p99", unit: "ms", better: "less" },
+      { name: "CPU client", unit: "ms/call", better: "less" },
+      { name: "CPU server", unit: "ms/call", better: "less" },
     ],
     measure: async (pair, { dials: count }) => {
+      const before = await pair.usage();
       const { medianUs, p99Us } = await pair.play({ type: "dial", session, count });
-      return [medianUs / 1_000, p99Us / 1_000];
+      const after = await pair.usage();
+      return [
+        medianUs / 1_000,
+        p99Us / 1_000,
+        (after.client.cpuUs - before.client.cpuUs) / count / 1_000,
+        (after.server.cpuUs - before.server.cpuUs) / count / 1_000,
+      ];
     },
   };
 }

@@ -25,20 +25,28 @@ import { benchCaller, benchService } from "./bench-service.ts";
 export const connect: Contestant = peers("connect-quic, Connect", "connect");
 export const grpc: Contestant = peers("connect-quic, gRPC", "grpc");
 export const grpcWeb: Contestant = peers("connect-quic, gRPC-Web", "grpc-web");
-export const general: Contestant = peers("connect-quic, Connect with interceptors", "connect", [
-  (next) => (request) => next(request),
-]);
+export const general: Contestant = peers("connect-quic, Connect with interceptors", "connect", {
+  interceptors: [(next) => (request) => next(request)],
+});
+export const early: Contestant = peers("connect-quic, Connect with early data", "connect", {
+  earlyData: true,
+});
+
+interface Extras {
+  readonly interceptors?: readonly Interceptor[];
+  readonly earlyData?: boolean;
+}
 
 function peers(
   title: string,
   protocol: Protocol,
-  interceptors: readonly Interceptor[] = [],
+  { interceptors = [], earlyData = false }: Extras = {},
 ): Contestant {
   return {
     title,
     carries: "calls",
     async serve(conditions) {
-      const endpoint = await bind(conditions);
+      const endpoint = await bind(conditions, earlyData);
       const router = createPeerRouter(endpoint, {
         interceptors: [...interceptors],
         maxConcurrentCalls: conditions.streams ?? 1_000,
@@ -48,7 +56,7 @@ function peers(
     },
     async open(address, conditions) {
       const endpoint = await bind(conditions);
-      const options = { protocol, interceptors, acceptCompression: [] };
+      const options = { protocol, interceptors, earlyData, acceptCompression: [] };
       let shared = false;
       return {
         async connect() {
@@ -69,8 +77,9 @@ function peers(
   };
 }
 
-function bind(conditions: Conditions): Promise<Endpoint> {
-  return Endpoint.bind({ bind: "127.0.0.1:0", transport: transportOptions(conditions) });
+function bind(conditions: Conditions, acceptEarlyData = false): Promise<Endpoint> {
+  const transport = transportOptions(conditions);
+  return Endpoint.bind({ bind: "127.0.0.1:0", acceptEarlyData, transport });
 }
 
 /** How QUIC is to be under these conditions. */

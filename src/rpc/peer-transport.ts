@@ -30,6 +30,8 @@ export interface PeerTransportOptions {
   readonly server?: PeerServer | undefined;
   /** There is to be a connection without calls, too. */
   readonly stayConnected?: boolean;
+  /** Calls without side effects may be early data. Default false. */
+  readonly earlyData?: boolean;
   /** Connections are used that `server` has with the peer already. */
   readonly live?: { readonly waitForReady: boolean };
 }
@@ -40,11 +42,12 @@ export class PeerTransport extends ChannelTransport implements QuicTransport {
   readonly #shared: PeerChannel;
   readonly #server: PeerServer | undefined;
 
-  constructor({ endpoint, addr, calls, alpns, server, stayConnected, live }: PeerTransportOptions) {
+  constructor(options: PeerTransportOptions) {
+    const { endpoint, addr, calls, alpns, server, stayConnected, earlyData, live } = options;
     const { platform } = endpoint;
     const { id } = addr;
     const shared = PeerChannel.acquire(endpoint, addr, alpns);
-    if (calls.earlyData) {
+    if (earlyData === true) {
       shared.useEarlyData();
     }
     shared.keepAlive(stayConnected === true ? { ...calls, keepAlive: "always" } : calls);
@@ -63,7 +66,7 @@ export class PeerTransport extends ChannelTransport implements QuicTransport {
             }),
       context: {
         dialTimeoutMs: calls.dialTimeoutMs,
-        earlyData: calls.earlyData,
+        earlyData,
         platform,
         hold: () => endpoint.hold(),
       },

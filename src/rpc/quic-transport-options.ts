@@ -10,14 +10,7 @@ import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { WebDialerOptions } from "../endpoint/web-dialer.ts";
 import type { Target } from "../identity/target.ts";
 import type { WebCertificateOptions } from "../identity/web-certificate.ts";
-import {
-  inRange,
-  isBoolean,
-  isList,
-  largestMessageBytes,
-  longestTimerMs,
-  oneOf,
-} from "./check-options.ts";
+import { inRange, isList, largestMessageBytes, longestTimerMs, oneOf } from "./check-options.ts";
 import { defaultCompressions } from "./compressions.ts";
 import { defaultReadMaxBytes } from "./message-limits.ts";
 import type { PeerRouter } from "./peer-router.ts";
@@ -36,6 +29,13 @@ export interface QuicTransportOptions extends CallTransportOptions {
    */
   readonly wire?: Wire | readonly Wire[];
   /**
+   * Calls that have to wait for a connection are sent with its first packets (0-RTT), where an earlier connection of the
+   * endpoint to the peer is remembered and the method has `idempotency_level = NO_SIDE_EFFECTS` and one message to send.
+   * Others can record that and send it again, so that such a method may run twice; all other calls wait for the handshake.
+   * See docs/early-data.md. Not with `serve`, nor with other wires than "connect-quic". Default false.
+   */
+  readonly earlyData?: boolean;
+  /**
    * Lets the peer call back on the connection that is dialed: what this router serves, to whom its `authorize` says. A
    * router of the same endpoint, which keeps the process alive. It is served until the transport or the router is closed;
    * transports to the same peer share the connection, so that those without it are called back, too. Default none.
@@ -51,7 +51,7 @@ export interface QuicTransportOptions extends CallTransportOptions {
 
 /** Options of a transport over the connections that there are to a peer, whoever dialed them. */
 export interface LiveTransportOptions
-  extends Omit<CallTransportOptions, "earlyData" | "keepAlive" | "keepAliveIntervalMs"> {
+  extends Omit<CallTransportOptions, "keepAlive" | "keepAliveIntervalMs"> {
   /**
    * A call that finds no connection waits until there is one again, for `dialTimeoutMs` at most, instead of failing at
    * once with Unavailable. What has been sent already fails all the same when its connection is lost. Default false.
@@ -102,13 +102,6 @@ export interface CallTransportOptions {
    * dial on. Milliseconds, default 5000.
    */
   readonly keepAliveIntervalMs?: number;
-  /**
-   * Calls that have to wait for a connection are sent with its first packets (0-RTT), where an earlier connection of the
-   * endpoint to the peer is remembered and the method has `idempotency_level = NO_SIDE_EFFECTS` and one message to send.
-   * Others can record that and send it again, so that such a method may run twice; all other calls wait for the handshake.
-   * See docs/early-data.md. Not with `serve`, nor with other wires than "connect-quic". Default false.
-   */
-  readonly earlyData?: boolean;
   /** Messages as Protobuf binary, or as JSON with false. Default true. */
   readonly useBinaryFormat?: boolean;
   /** Applied to all calls, the first one outermost. Default none. */
@@ -137,7 +130,6 @@ export interface ResolvedTransportOptions {
   readonly dialTimeoutMs: number;
   readonly keepAlive: "active" | "always";
   readonly keepAliveIntervalMs: number;
-  readonly earlyData: boolean;
   readonly common: Omit<ProtocolTransportOptions, "baseUrl">;
 }
 
@@ -153,7 +145,6 @@ export function resolveTransportOptions(options: CallTransportOptions): Resolved
   inRange("compressMinBytes", options.compressMinBytes, 0, Number.MAX_SAFE_INTEGER);
   inRange("readMaxBytes", options.readMaxBytes, 1, largestMessageBytes);
   inRange("writeMaxBytes", options.writeMaxBytes, 1, largestMessageBytes);
-  isBoolean("earlyData", options.earlyData);
   isList("interceptors", options.interceptors);
   isList("acceptCompression", options.acceptCompression);
   const common: ResolvedTransportOptions["common"] = {
@@ -178,6 +169,5 @@ export function resolveTransportOptions(options: CallTransportOptions): Resolved
   if (options.defaultTimeoutMs !== undefined) {
     common.defaultTimeoutMs = options.defaultTimeoutMs;
   }
-  const { earlyData = false } = options;
-  return { protocol, keepAlive, keepAliveIntervalMs, dialTimeoutMs, earlyData, common };
+  return { protocol, keepAlive, keepAliveIntervalMs, dialTimeoutMs, common };
 }

@@ -47,17 +47,27 @@ export function createQuicTransport(
   if ("serve" in options && options.serve !== undefined) {
     throw new TypeError("option serve: a server that is called by URL does not call back");
   }
+  if ("earlyData" in options && options.earlyData === true) {
+    throw new TypeError(
+      "option earlyData: it is for peers, not for servers that are called by URL",
+    );
+  }
   return new UrlTransport(options as UrlTransportOptions);
 }
 
 function createPeerTransport(options: QuicTransportOptions): QuicTransport {
-  const { endpoint, serve, wire = "connect-quic" } = options;
+  const { earlyData = false, endpoint, serve, wire = "connect-quic" } = options;
   if (!(endpoint instanceof Endpoint)) {
     throw new TypeError("option endpoint: expected an Endpoint");
   }
   isBoolean("stayConnected", options.stayConnected);
   const wires: readonly Wire[] = Array.isArray(wire) ? wire : [wire];
   checkWires("wire", wires);
+  isBoolean("earlyData", earlyData);
+  if (earlyData && (serve !== undefined || wires.includes("tonic-iroh"))) {
+    const name = serve === undefined ? "tonic-iroh" : "serve";
+    throw new TypeError(`option earlyData: not with ${name}`);
+  }
   const addr = parsePeerAddr(options.to);
   if (wires.includes("tonic-iroh")) {
     return createTonicTransport(options, addr, wires);
@@ -65,7 +75,7 @@ function createPeerTransport(options: QuicTransportOptions): QuicTransport {
   const calls = resolveTransportOptions(options);
   const server = serve === undefined ? undefined : serverOf(serve, endpoint);
   const stayConnected = options.stayConnected ?? server !== undefined;
-  return new PeerTransport({ endpoint, addr, calls, server, stayConnected });
+  return new PeerTransport({ endpoint, addr, calls, server, stayConnected, earlyData });
 }
 
 function createTonicTransport(

@@ -227,6 +227,18 @@ describe("a call as early data", () => {
     });
   });
 
+  test("cannot be asked for where there is none", async () => {
+    await EarlyLab.run(async (lab) => {
+      const refused = { name: "TypeError", message: /^option earlyData/ };
+      const router = createPeerRouter(lab.client);
+      assert.throws(() => lab.transport({ serve: router }), refused);
+      assert.throws(() => lab.transport({ wire: "tonic-iroh" }), refused);
+      assert.throws(() => lab.transport({ earlyData: "yes" as unknown as boolean }), refused);
+      const url = { to: "https://server.test", earlyData: true } as const;
+      assert.throws(() => createQuicTransport(url), refused);
+    });
+  });
+
   test("is none unless the transport asks for it, though another one has", async () => {
     await EarlyLab.run(async (lab) => {
       await lab.meet();
