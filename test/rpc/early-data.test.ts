@@ -287,6 +287,37 @@ describe("a call as early data", () => {
     });
   });
 
+  test("is sent again after the handshake when the server says that it is too early (RFC 8470 §5.2)", async () => {
+    await EarlyLab.run(async (lab) => {
+      const { platform } = lab.client;
+      const answered: string[] = [];
+      lab.server = await lab.bind(lab.network.host(), { acceptEarlyData: true });
+      lab.server.handle(connectQuicAlpn, {
+        earlyData: true,
+        accept: (connection) => {
+          const { connection: engine, start } = connection.handOver(async () => {});
+          new Http3Connection(engine, {
+            role: "server",
+            platform,
+            onRequest: (stream) => {
+              const status = connection.early ? "425" : "200";
+              answered.push(status);
+              const type = ["content-type", "application/proto"] as const;
+              stream.sendHeaders([[":status", status], type], { end: true });
+              return ignoreMessage;
+            },
+          });
+          start();
+        },
+      });
+      await lab.meet();
+      await using transport = lab.transport();
+      assert.equal((await createClient(EarlyService, transport).look({ text: "a" })).text, "");
+      assert.deepEqual(answered, ["200", "425", "200"]);
+      await transport.close();
+    });
+  });
+
   test("is sent again whole when it is long", async () => {
     await EarlyLab.run(async (lab) => {
       const text = "x".repeat(300_000);
