@@ -26,9 +26,9 @@ export interface RendezvousLimits {
   readonly maxWatches: number;
   /** Of one caller: a peer, or an address of the web. Default 64. */
   readonly maxWatchesPerCaller: number;
-  /** Calls that hold a registration or wait for a partner, of one peer. Default 16. */
+  /** Calls of one peer that wait for a partner, or have one. Default 16. */
   readonly maxPairsPerPeer: number;
-  /** Peers in all pools, paired or not. Default 10_000. */
+  /** Such calls of all peers. Default 10_000. */
   readonly maxPairs: number;
   /** Registrations of one caller in a second, on average, and ten times that at once: each costs a signature's check. Default 100. */
   readonly registrationsPerSecond: number;
