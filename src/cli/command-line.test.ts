@@ -55,7 +55,10 @@ test("without a command there is help, and exit code 2", async () => {
 });
 
 const mistakes: readonly (readonly [args: readonly string[], stderr: RegExp])[] = [
-  [["pong"], /^connect-quic: unknown command "pong": there are id, ping, netcheck, relay, rendezvous, --help/],
+  [
+    ["pong"],
+    /^connect-quic: unknown command "pong": there are id, ping, netcheck, relay, rendezvous, worker, --help/,
+  ],
   [["--verbose"], /^connect-quic: unknown option "--verbose": there are id, /],
   [["id", "--kee", "x"], /^connect-quic id: unknown option --kee: there are --key, --json \(/],
   [["id", "x"], /^connect-quic id: unexpected argument "x" /],
