@@ -10,6 +10,7 @@ import { defaultHttp3Limits } from "../src/http3/http3-limits.ts";
 import { resolveTransportOptions } from "../src/rpc/quic-transport-options.ts";
 import { defaultReceiveBudget } from "../src/rpc/receive-budget.ts";
 import { defaultBackoff } from "../src/rpc/redial-plan.ts";
+import { defaultTunnelLimits } from "../src/tunnel/tunnel-limits.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const limits = /\n## Limits\n([\s\S]*?)\n## /.exec(read("README.md"))?.[1] ?? assert.fail();
@@ -28,6 +29,7 @@ describe("the limits of README.md", () => {
       ...defaultIncomingLimits,
       ...common,
       ...calls,
+      ...defaultTunnelLimits,
       receiveBudgetBytes: defaultReceiveBudget,
       startTimeoutMs: literal("src/endpoint/worker-pool.ts", "defaultStartTimeoutMs"),
       maxConcurrentCalls: literal("src/rpc/peer-router.ts", "maxConcurrentCalls"),
@@ -43,11 +45,15 @@ describe("the limits of README.md", () => {
     });
   }
 
-  test("name every limit on incoming connections, and none twice", () => {
+  test("name every limit on incoming connections and tunnels, and none twice", () => {
     const named = rows.map(({ option }) => option);
-    assert.equal(new Set(named).size, named.length);
+    // Connections and tunnels both have a budget, of the same size.
+    const twice = named.filter((option, index) => named.indexOf(option) < index);
+    assert.deepEqual(twice, ["receiveBudgetBytes"]);
     assert.deepEqual(
-      Object.keys(defaultIncomingLimits).filter((option) => !named.includes(option)),
+      Object.keys({ ...defaultIncomingLimits, ...defaultTunnelLimits }).filter(
+        (option) => !named.includes(option),
+      ),
       [],
     );
   });
@@ -76,7 +82,7 @@ describe("the limits of README.md", () => {
 
 /** `16 MiB` in bytes, `10 s` in milliseconds, a number alone as it is. */
 function quantity(text: string): number {
-  const units = { "": 1, B: 1, MB: 1e6, MiB: 2 ** 20, GiB: 2 ** 30, ms: 1, s: 1_000 };
+  const units = { "": 1, B: 1, KiB: 2 ** 10, MB: 1e6, MiB: 2 ** 20, GiB: 2 ** 30, ms: 1, s: 1_000 };
   const [, digits = "", unit = ""] = /^([\d. ]*\d) ?([A-Za-z]*)$/.exec(text) ?? [];
   assert.ok(unit in units, text);
   return Number(digits.replaceAll(" ", "")) * units[unit as keyof typeof units];

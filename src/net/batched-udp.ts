@@ -52,19 +52,17 @@ export async function loadSystemCalls(): Promise<SystemCalls> {
 }
 
 /**
- * Node.js has no name for it that is meant for us (DEP0112); undefined should this one be gone. The descriptor is good until
- * the socket is closed, which its owner alone does.
+ * Node.js has no name for it that is meant for us: it stands in the socket's own state, which a symbol leads to; undefined
+ * should that be gone. The descriptor is good until the socket is closed, which its owner alone does.
  */
 function fileDescriptorOf(socket: Socket): number | undefined {
-  const own = Object.getOwnPropertyDescriptor(process, "noDeprecation");
-  process.noDeprecation = true;
-  try {
-    const { _handle: handle } = socket as { readonly _handle?: { readonly fd?: unknown } };
-    const fd = handle?.fd;
-    return typeof fd === "number" && fd >= 0 ? fd : undefined;
-  } finally {
-    own === undefined
-      ? Reflect.deleteProperty(process, "noDeprecation")
-      : Object.defineProperty(process, "noDeprecation", own);
+  const states = socket as unknown as Readonly<Record<symbol, unknown>>;
+  for (const symbol of Object.getOwnPropertySymbols(socket)) {
+    const state = states[symbol] as { readonly handle?: { readonly fd?: unknown } } | undefined;
+    const fd = typeof state === "object" ? state?.handle?.fd : undefined;
+    if (typeof fd === "number" && fd >= 0) {
+      return fd;
+    }
   }
+  return undefined;
 }

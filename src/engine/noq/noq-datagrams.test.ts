@@ -62,12 +62,15 @@ describe("noq datagrams", () => {
   });
 
   it("get lost when the network loses them", () => {
-    const pair = new EnginePair({ seed: 3, link: { loss: 0.5 } });
+    const pair = new EnginePair({ seed: 3, link: { loss: 0.3 } });
     const { local, remote } = pair.connect();
     for (let index = 0; index < 100; index += 1) {
       local.connection.sendDatagram(Uint8Array.of(index));
       pair.runFor(100);
     }
-    assert(remote.datagrams.length > 20 && remote.datagrams.length < 80);
+    assert(
+      remote.datagrams.length > 50 && remote.datagrams.length < 90,
+      `${remote.datagrams.length}`,
+    );
   });
 });
