@@ -17,6 +17,17 @@ export function onAbort(signal: AbortSignal | undefined, callback: () => void): 
   return waiting.add(signal, callback);
 }
 
+/** Resolves when the signal fires, or has fired already. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+    } else {
+      onAbort(signal, resolve);
+    }
+  });
+}
+
 const waitingFor = new WeakMap<AbortSignal, Waiting>();
 
 class Waiting {

@@ -1,16 +1,15 @@
-import { readFile } from "node:fs/promises";
-import { onAbort } from "../base/on-abort.ts";
+import { aborted } from "../base/on-abort.ts";
 import { formatSocketAddress } from "../base/socket-address.ts";
 import { EndpointId } from "../identity/endpoint-id.ts";
 import { type AuthorizeRelayClient, allowIds, requireToken } from "../relay/server/relay-access.ts";
-import type { ListenAddress, RelayCertificate } from "../relay/server/relay-listener.ts";
+import type { ListenAddress } from "../relay/server/relay-listener.ts";
 import { RelayServer, type RelayServerOptions } from "../relay/server/relay-server.ts";
 import type { Command } from "./command.ts";
 import { exitCode } from "./exit-code.ts";
-import { explain } from "./explain.ts";
 import { parseListenAddress } from "./listen-address.ts";
 import { type OptionValues, parseOptions } from "./option-table.ts";
 import { rejectArguments } from "./positionals.ts";
+import { certificateOf, tlsOptionTable } from "./tls-options.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** The port of iroh's development relay too. */
@@ -29,12 +28,7 @@ const options = {
     value: "<ip:port>",
     help: "where to listen; a port alone stands for all addresses, port 0 for any that is\nfree (default: 443, with --dev 127.0.0.1:3340)",
   },
-  "tls-cert": {
-    type: "string",
-    value: "<file>",
-    help: "the certificate and those that lead to an authority, in PEM",
-  },
-  "tls-key": { type: "string", value: "<file>", help: "its private key, in PEM" },
+  ...tlsOptionTable,
   quic: {
     type: "string",
     value: "<ip:port>",
@@ -68,7 +62,7 @@ that, 1 when it cannot listen.`,
   run: async (args, { print, note, signal, platform }) => {
     const { values, positionals } = parseOptions(options, args);
     rejectArguments(positionals);
-    const certificate = await certificateOf(values);
+    const certificate = await certificateOf("a relay", values);
     const { listen, metrics, quic } = values;
     if (quic !== undefined && certificate === undefined) {
       throw new UsageError(
@@ -107,32 +101,6 @@ that, 1 when it cannot listen.`,
   },
 };
 
-/** Undefined for plain HTTP. */
-async function certificateOf({
-  dev = false,
-  "tls-cert": cert,
-  "tls-key": key,
-}: OptionValues<typeof options>): Promise<RelayCertificate | undefined> {
-  if (dev) {
-    if (cert !== undefined || key !== undefined) {
-      throw new UsageError("--dev is plain HTTP: it takes no --tls-cert and no --tls-key");
-    }
-    return undefined;
-  }
-  if (cert === undefined || key === undefined) {
-    throw new UsageError("a relay takes --tls-cert and --tls-key, or --dev for plain HTTP");
-  }
-  return { cert: await readPem("tls-cert", cert), key: await readPem("tls-key", key) };
-}
-
-async function readPem(option: string, file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    throw new Error(`cannot read --${option}: ${explain(error)}`, { cause: error });
-  }
-}
-
 /** Undefined lets in everybody. */
 function authorizeOf({
   token = [],
@@ -156,14 +124,4 @@ function authorizeOf({
 
 function metricsAt(text: string): RelayServerOptions["metrics"] & {} {
   return text === "here" ? "here" : parseListenAddress("metrics", text);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-    } else {
-      onAbort(signal, resolve);
-    }
-  });
 }

@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
-import { onAbort } from "../base/on-abort.ts";
+import { createHash, timingSafeEqual } from "node:crypto";
+import { aborted } from "../base/on-abort.ts";
 import { formatSocketAddress } from "../base/socket-address.ts";
 import { EndpointId } from "../identity/endpoint-id.ts";
 import { SecretKey } from "../identity/secret-key.ts";
@@ -17,6 +17,7 @@ import { parseListenAddress } from "./listen-address.ts";
 import { type OptionValues, parseOptions, secondsOf } from "./option-table.ts";
 import { rejectArguments } from "./positionals.ts";
 import { relayOptionTable, relaysOf } from "./relay-options.ts";
+import { certificateOf, tlsOptionTable } from "./tls-options.ts";
 import { UsageError } from "./usage-error.ts";
 
 const devListen: RendezvousListenAddress = { host: "127.0.0.1", port: 3_350 };
@@ -32,12 +33,7 @@ const options = {
     value: "<ip:port>",
     help: "where to listen for HTTP; a port alone stands for all addresses, port 0 for any\nthat is free (default: 443, with --dev 127.0.0.1:3350)",
   },
-  "tls-cert": {
-    type: "string",
-    value: "<file>",
-    help: "the certificate and those that lead to an authority, in PEM",
-  },
-  "tls-key": { type: "string", value: "<file>", help: "its private key, in PEM" },
+  ...tlsOptionTable,
   bind: {
     type: "string",
     value: "<ip:port>",
@@ -103,7 +99,7 @@ Ctrl-C or SIGTERM ends it; peers then try again until it is back. The second tim
   run: async (args, io) => {
     const { values, positionals } = parseOptions(options, args);
     rejectArguments(positionals);
-    const tls = await certificateOf(values);
+    const tls = await certificateOf("rendezvous", values);
     const { bind, key, listen, pages } = values;
     const graceMs = secondsOf("grace", values.grace, 0.001);
     const authorize = authorizeOf(values);
@@ -156,32 +152,6 @@ Ctrl-C or SIGTERM ends it; peers then try again until it is back. The second tim
   },
 };
 
-/** Undefined for plain HTTP. */
-async function certificateOf({
-  dev = false,
-  "tls-cert": cert,
-  "tls-key": key,
-}: OptionValues<typeof options>): Promise<RendezvousServerOptions["tls"]> {
-  if (dev) {
-    if (cert !== undefined || key !== undefined) {
-      throw new UsageError("--dev is plain HTTP: it takes no --tls-cert and no --tls-key");
-    }
-    return undefined;
-  }
-  if (cert === undefined || key === undefined) {
-    throw new UsageError("rendezvous takes --tls-cert and --tls-key, or --dev for plain HTTP");
-  }
-  return { cert: await readPem("tls-cert", cert), key: await readPem("tls-key", key) };
-}
-
-async function readPem(option: string, file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    throw new Error(`cannot read --${option}: ${explain(error)}`, { cause: error });
-  }
-}
-
 /** Undefined lets in everybody. */
 function authorizeOf({
   token: tokens = [],
@@ -191,13 +161,13 @@ function authorizeOf({
     return undefined;
   }
   const allowed = new Set(allow.map((id) => EndpointId.parse(id).toString()));
-  const shown = tokens.map((token) => `Bearer ${token}`);
+  const shown = tokens.map((token) => digest(`Bearer ${token}`));
   return ({ id, caller, header }: RendezvousAccess) => {
     const peer = id ?? (caller?.type === "peer" ? caller.id : undefined);
     const authorization = header.get("authorization");
     return (
       (peer !== undefined && allowed.has(peer.toString())) ||
-      (authorization !== null && shown.some((each) => isSame(each, authorization)))
+      (authorization !== null && shown.some((each) => timingSafeEqual(each, digest(authorization))))
     );
   };
 }
@@ -218,25 +188,11 @@ function stateOf({
   return { state: redisState({ url, prefix }) };
 }
 
-/** How long that takes tells nothing of where two texts differ. */
-function isSame(a: string, b: string): boolean {
-  let difference = a.length ^ b.length;
-  for (let index = 0; index < a.length; index += 1) {
-    difference |= a.charCodeAt(index) ^ b.charCodeAt(index);
-  }
-  return difference === 0;
+/** All are of one length, so comparing them takes a time that tells nothing of where they differ. */
+function digest(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
 }
 
 function pagesAt(text: string | undefined): RendezvousServerOptions["pages"] {
   return text === undefined || text === "here" ? text : parseListenAddress("pages", text);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-    } else {
-      onAbort(signal, resolve);
-    }
-  });
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { onAbort } from "../base/on-abort.ts";
+import { aborted } from "../base/on-abort.ts";
 import { formatSocketAddress } from "../base/socket-address.ts";
 import type { EndpointOptions } from "../endpoint/endpoint.ts";
 import { EndpointId } from "../identity/endpoint-id.ts";
@@ -200,14 +200,4 @@ function pageOf(values: Settings) {
 /** Whether others cannot reach it. */
 function isThisMachine({ host }: ListenAddress): boolean {
   return host !== undefined && (host.startsWith("127.") || host === "::1");
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-    } else {
-      onAbort(signal, resolve);
-    }
-  });
 }

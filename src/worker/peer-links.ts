@@ -1,6 +1,6 @@
 import type { MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
-import { onAbort } from "../base/on-abort.ts";
+import { aborted, onAbort } from "../base/on-abort.ts";
 import type { Platform, Timer } from "../base/platform.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
 import { peerKey } from "../rpc/caller.ts";
@@ -247,16 +247,6 @@ const hasLeft = "it has left";
 const disconnected = "disconnected here";
 /** How long a peer may take to end a conversation as well. */
 const leaveMs = 1_000;
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-    } else {
-      onAbort(signal, resolve);
-    }
-  });
-}
 
 /** Why a call has ended, for people. */
 export function messageOf(error: unknown): string {
