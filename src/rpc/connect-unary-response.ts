@@ -9,9 +9,9 @@ import {
 } from "@connectrpc/connect/protocol-connect";
 import type { ClientCall, ResponseHandler } from "./client-call.ts";
 import { ContentBuffer } from "./content-buffer.ts";
-import { type FieldSection, headersFromFields, parseStatus } from "./fields.ts";
+import { type FieldSection, parseResponseHead } from "./fields.ts";
 import { messageTooLarge } from "./message-limits.ts";
-import { type UnaryResponseOptions, unaryResponse } from "./unary-response.ts";
+import { headersOf, type UnaryResponseOptions, unaryResponse } from "./unary-response.ts";
 
 /** What follows from a response's head for its content. */
 interface ContentPlan {
@@ -40,11 +40,11 @@ export class ConnectUnaryResponse implements ResponseHandler {
     const { readMaxBytes, acceptCompression, useBinaryFormat } = options;
     const { isPlain, contentLength } = inspectHead(fields, useBinaryFormat);
     if (!isPlain) {
-      const status = parseStatus(fields);
-      const header = headersFromFields(fields);
-      if (status === undefined || header === undefined) {
+      const head = parseResponseHead(fields);
+      if (head === undefined) {
         throw call.malformed("the header section of the response");
       }
+      const { status, header } = head;
       const validated = validateResponseWithCompression(
         plan.method.methodKind,
         acceptCompression,
@@ -146,9 +146,4 @@ function inspectHead(
     }
   }
   return { isPlain: succeeded && expected && !encoded, contentLength };
-}
-
-/** HTTP/3 has let nothing through that `Headers` could refuse. */
-function headersOf(fields: FieldSection): Headers {
-  return headersFromFields(fields) ?? new Headers();
 }

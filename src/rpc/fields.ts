@@ -79,6 +79,15 @@ export function parseStatus(fields: FieldSection): number | undefined {
   return status !== undefined && /^[1-9][0-9]{2}$/.test(status) ? Number(status) : undefined;
 }
 
+/** What a response's header section says; undefined when it is none. */
+export function parseResponseHead(
+  fields: FieldSection,
+): { readonly status: number; readonly header: Headers } | undefined {
+  const status = parseStatus(fields);
+  const header = headersFromFields(fields);
+  return status === undefined || header === undefined ? undefined : { status, header };
+}
+
 /**
  * All fields but the pseudo-header ones; undefined when one of them could not be in `Headers`. A cookie that came in
  * pieces is one again (RFC 9114 §4.2.1).

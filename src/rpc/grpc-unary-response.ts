@@ -11,8 +11,8 @@ import {
 } from "@connectrpc/connect/protocol-grpc";
 import type { ClientCall, ResponseHandler } from "./client-call.ts";
 import { type Envelope, EnvelopeSplitter } from "./envelope-splitter.ts";
-import { type FieldSection, headersFromFields, parseStatus } from "./fields.ts";
-import { type UnaryResponseOptions, unaryResponse } from "./unary-response.ts";
+import { type FieldSection, headersFromFields, parseResponseHead } from "./fields.ts";
+import { headersOf, type UnaryResponseOptions, unaryResponse } from "./unary-response.ts";
 
 /** A response in gRPC: the message is in an envelope, and trailers say how the call has ended. */
 export class GrpcUnaryResponse implements ResponseHandler {
@@ -40,11 +40,11 @@ export class GrpcUnaryResponse implements ResponseHandler {
     if (known !== undefined || encoding === "identity") {
       this.#compression = known ?? null;
     } else {
-      const status = parseStatus(fields);
-      const header = headersFromFields(fields);
-      if (status === undefined || header === undefined) {
+      const head = parseResponseHead(fields);
+      if (head === undefined) {
         throw call.malformed("the header section of the response");
       }
+      const { status, header } = head;
       const validated = validateResponseWithCompression(acceptCompression, status, header);
       this.#compression = validated.compression ?? null;
       this.#headerError = validated.headerError;
@@ -164,11 +164,6 @@ function plainEncoding(fields: FieldSection): string | undefined {
 function isPlainTrailer(fields: FieldSection): boolean {
   const [first] = fields;
   return fields.length === 1 && first?.[0] === "grpc-status" && first[1] === grpcStatusOk;
-}
-
-/** HTTP/3 has let nothing through that `Headers` could refuse. */
-function headersOf(fields: FieldSection): Headers {
-  return headersFromFields(fields) ?? new Headers();
 }
 
 /** The messages are connect-es's. */

@@ -13,10 +13,10 @@ import {
   type Ways,
 } from "../../test/support/both-ways.ts";
 import { EchoService } from "../../test/support/echo-service.ts";
+import { ignoreMessage } from "../../test/support/ignore-message.ts";
 import { stayAlive } from "../../test/support/stay-alive.ts";
 import { concatBytes } from "../base/bytes.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
-import type { MessageHandler } from "../http3/request-stream.ts";
 import { defaultCompressions } from "./compressions.ts";
 import type { FieldSection } from "./fields.ts";
 
@@ -113,7 +113,7 @@ async function respond(
       } else {
         stream.sendTrailers(trailers);
       }
-      return nobody;
+      return ignoreMessage;
     },
   });
   const seen: unknown[] = [];
@@ -136,17 +136,6 @@ async function respond(
 function hasFailed(seen: unknown[]): boolean {
   return typeof seen.at(-1) === "object";
 }
-
-const nobody: MessageHandler = {
-  headers() {},
-  informational() {},
-  data() {},
-  trailers() {},
-  end() {},
-  failed() {},
-  writable() {},
-  stopped() {},
-};
 
 test("a response, whatever is in it", async () => {
   await fc.assert(
@@ -182,7 +171,7 @@ async function request(ways: Ways, content: readonly Uint8Array[]): Promise<unkn
       grpcType,
     ],
     {
-      ...nobody,
+      ...ignoreMessage,
       headers: (fields) => seen.push([...fields]),
       data: (bytes) => seen.push(Buffer.from(bytes).toString("hex")),
       trailers: (fields) => seen.push([...fields]),

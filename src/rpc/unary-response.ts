@@ -1,6 +1,7 @@
 import type { DescMessage, DescMethod, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import type { UnaryResponse } from "@connectrpc/connect";
 import type { CallPlan } from "./call-plan.ts";
+import { type FieldSection, headersFromFields } from "./fields.ts";
 import type { ProtocolTransportOptions } from "./protocol-transport.ts";
 
 /** What the reader of a response needs. */
@@ -34,4 +35,9 @@ export function unaryResponse(
       return made()[1];
     },
   };
+}
+
+/** HTTP/3 has let nothing through that `Headers` could refuse. */
+export function headersOf(fields: FieldSection): Headers {
+  return headersFromFields(fields) ?? new Headers();
 }

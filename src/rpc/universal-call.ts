@@ -2,7 +2,12 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { BodyQueue } from "./body-queue.ts";
 import type { CallRequest, ClientCall, ResponseHandler } from "./client-call.ts";
-import { type FieldSection, headersFromFields, parseStatus, requestFields } from "./fields.ts";
+import {
+  type FieldSection,
+  headersFromFields,
+  parseResponseHead,
+  requestFields,
+} from "./fields.ts";
 import { reduceTimeout } from "./timeout-field.ts";
 
 /** Makes a call and starts it. */
@@ -61,11 +66,11 @@ class UniversalResponse implements ResponseHandler {
   }
 
   head(fields: FieldSection, call: ClientCall): void {
-    const status = parseStatus(fields);
-    const header = headersFromFields(fields);
-    if (status === undefined || header === undefined) {
+    const head = parseResponseHead(fields);
+    if (head === undefined) {
       throw call.malformed("the header section of the response");
     }
+    const { status, header } = head;
     const queue = new BodyQueue({
       pause: () => call.pause(),
       resumeSoon: () => call.resumeSoon(),
