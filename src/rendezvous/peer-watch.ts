@@ -1,4 +1,5 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { onAbort } from "../base/on-abort.ts";
 import type { Platform } from "../base/platform.ts";
 import { pause } from "../discovery/pause.ts";
 import { EndpointId } from "../identity/endpoint-id.ts";
@@ -31,21 +32,61 @@ export interface PeerWatchContext {
   readonly platform: Platform;
 }
 
-/** Watches, for as long as somebody reads: what is lost of the connection is made up for. */
-export async function* watchPeers(
-  { client, namespace, platform }: PeerWatchContext,
+/**
+ * Watches, for as long as somebody reads: what is lost of the connection is made up for. `return()` also ends a `next()` that
+ * waits for a change, which a generator by itself would wait for.
+ */
+export function watchPeers(
+  context: PeerWatchContext,
   query: PeerQuery,
   { signal, onError }: WatchOptions,
+): AsyncGenerator<PeerChange, void, undefined> {
+  const leaving = new AbortController();
+  const changes = untilLeft(signal, leaving, followPeers(context, query, leaving.signal, onError));
+  const end = changes.return.bind(changes);
+  return Object.assign(changes, {
+    return: () => {
+      leaving.abort(left);
+      return end();
+    },
+  });
+}
+
+/** The reason of who has left and wants to hear nothing more. */
+const left = Symbol("left");
+
+async function* untilLeft(
+  signal: AbortSignal | undefined,
+  leaving: AbortController,
+  changes: AsyncGenerator<PeerChange, void, undefined>,
+): AsyncGenerator<PeerChange, void, undefined> {
+  signal?.throwIfAborted();
+  const stopListening = onAbort(signal, () => leaving.abort(signal?.reason));
+  try {
+    yield* changes;
+  } catch (error) {
+    if (error !== left) {
+      throw error;
+    }
+  } finally {
+    stopListening();
+  }
+}
+
+async function* followPeers(
+  { client, namespace, platform }: PeerWatchContext,
+  query: PeerQuery,
+  signal: AbortSignal,
+  onError: WatchOptions["onError"],
 ): AsyncGenerator<PeerChange, void, undefined> {
   const selector = selectorOf(namespace, query);
   const known = new KnownPeers(namespace);
   const delays = new RetryDelays(platform);
   let resume = new Uint8Array();
   for (;;) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     try {
-      const options = signal === undefined ? {} : { signal };
-      for await (const response of client.watch({ selector, resume }, options)) {
+      for await (const response of client.watch({ selector, resume }, { signal })) {
         delays.succeeded();
         yield* known.take(response);
         if (response.resume.length > 0) {
@@ -53,14 +94,14 @@ export async function* watchPeers(
         }
       }
     } catch (error) {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       const problem = ConnectError.from(error);
       if (permanent.includes(problem.code)) {
         throw problem;
       }
       onError?.(problem);
     }
-    await pause(platform, delays.failed(), ...(signal === undefined ? [] : [signal]));
+    await pause(platform, delays.failed(), signal);
   }
 }
 

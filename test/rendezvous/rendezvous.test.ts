@@ -180,6 +180,37 @@ async function untilHeld(host: { page(target: string): Promise<{ body: string } 
   }
 }
 
+for (const when of ["while it waits for a change", "before its first read"] as const) {
+  test(`a watch that is left ${when} ends at once, and so does its call`, async (t) => {
+    const place = await startPlace(t);
+    const rendezvous = await place.rendezvous("http");
+    const changes = rendezvous.watch();
+    let waiting: Promise<unknown> | undefined;
+    if (when === "while it waits for a change") {
+      assert.deepEqual(await changes.next(), { done: false, value: { type: "complete" } });
+      waiting = changes.next();
+    }
+    assert.deepEqual(await changes.return(), { done: true, value: undefined });
+    assert.deepEqual(await (waiting ?? changes.next()), { done: true, value: undefined });
+    while (!/^rendezvous_watches 0$/m.test((await place.host.page("/metrics"))?.body ?? "")) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.deepEqual(place.reports, []);
+  });
+}
+
+test("a watch ends with its signal's reason", async (t) => {
+  const place = await startPlace(t);
+  const leaving = new AbortController();
+  const changes = (await place.rendezvous("http")).watch({}, { signal: leaving.signal });
+  assert.deepEqual(await changes.next(), { done: false, value: { type: "complete" } });
+  const waiting = changes.next();
+  leaving.abort("enough");
+  await assert.rejects(waiting, (reason) => reason === "enough");
+  const late = (await place.rendezvous("http")).watch({}, { signal: leaving.signal });
+  await assert.rejects(late.next(), (reason) => reason === "enough");
+});
+
 test("look up goes through all pages", async (t) => {
   const place = await startPlace(t);
   const rendezvous = await place.rendezvous("http");

@@ -19,8 +19,11 @@ import { maxStepMs } from "../lease-clock.ts";
 
 /** How long an instance that says nothing is taken to be alive. Milliseconds of the lease clock. */
 const instanceMs = 10_000;
-/** How long a namespace is remembered in which nobody is. Milliseconds of the lease clock. */
-const idleMs = 600_000;
+/**
+ * How long a namespace is remembered in which nobody is: until an instance where somebody watches it has said so, if it is
+ * alive. Milliseconds of the lease clock.
+ */
+const idleMs = instanceMs;
 /** Registrations that one sweep ends at most: others want to have Redis, too. */
 const maxEndedAtOnce = 500;
 

@@ -33,24 +33,43 @@ export class RedisProcess implements AsyncDisposable {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** Starts it again, with the data that it had. */
+  /**
+   * Starts it again, with the data that it had. What it has handed to the system outlives a kill, so that no test waits for
+   * the disk.
+   */
   async start(): Promise<void> {
     const child = spawn(
       "redis-server",
       [
         ...["--port", String(this.port), "--bind", "127.0.0.1", "--dir", this.#folder],
-        ...["--appendonly", "yes", "--appendfsync", "always", "--save", ""],
+        ...["--appendonly", "yes", "--appendfsync", "no", "--save", ""],
       ],
-      { stdio: ["ignore", "pipe", "inherit"] },
+      // Pipes of our own: one that outlives us is not to hold what the test's runner reads.
+      { stdio: ["ignore", "pipe", "pipe"] },
     );
     this.#child = child;
+    const killAtExit = (): void => {
+      child.kill("SIGKILL");
+    };
+    process.once("exit", killAtExit);
+    child.once("exit", () => process.off("exit", killAtExit));
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+    });
+    let isReady = false;
     for await (const line of createInterface({ input: child.stdout })) {
-      if (line.includes("Ready to accept connections")) {
-        child.stdout.resume();
-        return;
+      said += `${line}\n`;
+      isReady = line.includes("Ready to accept connections");
+      if (isReady) {
+        break;
       }
     }
-    throw new Error("redis-server has ended before it was ready");
+    if (!isReady) {
+      throw new Error(`redis-server has ended before it was ready: ${said}`);
+    }
+    // What it says later has to go somewhere, or it waits for us.
+    child.stdout.resume();
   }
 
   async kill(): Promise<void> {
