@@ -21,6 +21,7 @@ import { Netcheck } from "../net/netcheck.ts";
 import type { Network } from "../net/network.ts";
 import { nodeGateway } from "../net/node-gateway.ts";
 import { OwnAddresses } from "../net/own-addresses.ts";
+import { PcpMethod } from "../net/pcp-method.ts";
 import { PeerSocket } from "../net/peer-socket.ts";
 import { PortMapper } from "../net/port-mapper.ts";
 import type { RelayAccess } from "../net/relay-connections.ts";
@@ -486,6 +487,7 @@ export class PeerNetwork {
     const { bindSocket } = network;
     const gateway = nodeGateway;
     const methods = [
+      new PcpMethod({ platform, bindSocket, gateway, interfaces: () => network.interfaces() }),
       natPmpMethod({ platform, bindSocket, gateway }),
       new UpnpMethod({ platform, network, gateway }),
     ];

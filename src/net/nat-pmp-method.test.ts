@@ -1,74 +1,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import {
+  type Answer,
+  type GatewayWorld,
+  gatewayWorld,
+  host,
+} from "../../test/support/virtual-gateway.ts";
 import { deferred } from "../base/deferred.ts";
 import { decodeHex, encodeHex } from "../base/hex.ts";
 import { nodePlatform } from "../base/node-platform.ts";
-import { parseSocketAddress, type SocketAddress } from "../base/socket-address.ts";
-import type { LinkOptions } from "../testing/virtual-link.ts";
-import { VirtualNetwork, type VirtualSocket } from "../testing/virtual-network.ts";
-import type { BindSocket } from "./datagram-socket.ts";
+import { parseSocketAddress } from "../base/socket-address.ts";
+import type { VirtualSocket } from "../testing/virtual-network.ts";
 import { natPmpMethod } from "./nat-pmp-method.ts";
 import { bindUdp } from "./udp-socket.ts";
 
-const gateway = parseSocketAddress("10.0.0.1:5351");
-const host = parseSocketAddress("10.0.0.2:40000");
 const addressAnswer = decodeHex("0080000000000a01c6336407");
 /** Of port 4321, to 50000, for two hours. */
 const mapAnswer = decodeHex("0081000000000a0110e1c35000001c20");
 
-/** What a gateway has to say to a request. */
-type Answer = (request: string) => readonly Uint8Array[];
-
 const honest: Answer = (request) => [request === "0000" ? addressAnswer : mapAnswer];
 
-function world(answer: Answer, link: Partial<LinkOptions> = {}) {
-  const network = new VirtualNetwork({ seed: 1, link });
-  const asked: string[] = [];
-  const answering: VirtualSocket = network.bind(gateway, (from, bytes) => {
-    asked.push(encodeHex(bytes));
-    for (const bytesBack of answer(encodeHex(bytes))) {
-      answering.transmit(from, bytesBack, bytesBack.length);
-    }
-  });
-  let open = 0;
-  const bindSocket: BindSocket = async (_addresses, handler) => {
-    open += 1;
-    const socket = network.bind(host, (from, bytes) => handler.datagram(from, bytes));
-    return {
-      localAddresses: [host],
-      send: socket.transmit,
-      setRef: () => {},
-      close: async () => {
-        open -= 1;
-        socket.close();
-      },
-    };
-  };
-  const { platform } = network;
-  const method = natPmpMethod({ platform, bindSocket, gateway: () => gateway.host });
-  /** What comes of it within five seconds. */
-  const outcomeOf = async <T>(act: (signal: AbortSignal) => Promise<T>): Promise<T | Error> => {
-    const limit = new AbortController();
-    const timer = platform.setTimer(5_000, () => limit.abort(new Error("no answer")));
-    let outcome: { readonly value: T | Error } | undefined;
-    act(limit.signal).then(
-      (value) => {
-        outcome = { value };
-      },
-      (error) => {
-        outcome = { value: error };
-      },
-    );
-    await platform.runAsync(() => outcome !== undefined);
-    platform.clearTimer(timer);
-    assert.ok(outcome !== undefined);
-    assert.equal(open, 0, "its socket is closed");
-    return outcome.value;
-  };
-  const map = (previous?: SocketAddress) =>
-    outcomeOf((signal) => method.map(4321, { previous, signal }));
-  const unmap = () => outcomeOf((signal) => method.unmap(4321, { signal }));
-  return { network, asked, map, unmap };
+function world(answer: Answer): GatewayWorld {
+  return gatewayWorld(natPmpMethod, answer);
 }
 
 test("a port is mapped for two hours, and given back (RFC 6886 §3.3, §3.4)", async () => {

@@ -7,9 +7,6 @@ import { ByteReader } from "../base/byte-reader.ts";
 import { ByteWriter } from "../base/byte-writer.ts";
 import { hostFromBytes } from "../base/socket-address.ts";
 
-/** Where gateways listen. */
-export const natPmpPort = 5_351;
-
 export type NatPmpResponse =
   | { readonly type: "address"; readonly host: string }
   | {

@@ -1,6 +1,7 @@
 import { AsyncQueue } from "../base/async-queue.ts";
 import type { Platform, Timer } from "../base/platform.ts";
-import { hostToBytes, socketAddress } from "../base/socket-address.ts";
+import { socketAddress } from "../base/socket-address.ts";
+import { hostTowards } from "./host-towards.ts";
 import type { Network } from "./network.ts";
 import type { MapPortOptions, PortMapping, PortMappingMethod } from "./port-mapper.ts";
 import {
@@ -113,7 +114,7 @@ export class UpnpMethod implements PortMappingMethod {
       NewExternalPort: externalPort,
       NewProtocol: "UDP",
       NewInternalPort: localPort,
-      NewInternalClient: this.#ownHost(controlUrl.hostname),
+      NewInternalClient: hostTowards(this.#options.network.interfaces(), controlUrl.hostname),
       NewEnabled: 1,
       NewPortMappingDescription: "connect-quic",
       NewLeaseDuration: lifetimeSeconds,
@@ -196,19 +197,6 @@ export class UpnpMethod implements PortMappingMethod {
     }
   }
 
-  /** The address of this host that lies nearest to the gateway's: in the same network, as a rule. */
-  #ownHost(gateway: string): string {
-    const [nearest] = this.#options.network
-      .interfaces()
-      .filter(({ family }) => family === 4)
-      .map(({ host }) => ({ host, bits: commonBits(host, gateway) }))
-      .sort((one, other) => other.bits - one.bits);
-    if (nearest === undefined) {
-      throw new Error("this host has no IPv4 address");
-    }
-    return nearest.host;
-  }
-
   /** From 1024 up. */
   #randomPort(): number {
     const bytes = new Uint8Array(2);
@@ -226,10 +214,4 @@ class UpnpFault extends Error {
     super(`the gateway answers ${action} with ${status}, error ${code ?? "unknown"}`);
     this.code = code;
   }
-}
-
-/** Of two IPv4 addresses, from the front. */
-function commonBits(one: string, other: string): number {
-  const value = (host: string): number => new DataView(hostToBytes(host).buffer).getUint32(0);
-  return Math.clz32(value(one) ^ value(other));
 }
