@@ -87,7 +87,7 @@ export interface EndpointOptions {
    * for the one that is bound. Default none. */
   readonly externalAddresses?: readonly string[];
   /**
-   * Has the gateway forward the bound IPv4 port to here (NAT-PMP, UPnP), as long as the endpoint is open. That opens it to
+   * Has the gateway forward the bound IPv4 port to here (PCP, NAT-PMP, UPnP), as long as the endpoint is open. That opens it to
    * the world, which the gateway's owner may not want: default false.
    */
   readonly portMapping?: boolean;
