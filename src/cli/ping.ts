@@ -1,5 +1,5 @@
+import { pause } from "../base/pause.ts";
 import type { Platform } from "../base/platform.ts";
-import { pause } from "../discovery/pause.ts";
 import { exitCode } from "./exit-code.ts";
 import { explain } from "./explain.ts";
 import type { PingEvent } from "./ping-event.ts";

@@ -1,3 +1,4 @@
+import { pause } from "../base/pause.ts";
 import type { Timer } from "../base/platform.ts";
 import { Signal } from "../base/signal.ts";
 import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
@@ -21,7 +22,6 @@ import {
   localQuery,
   readLocalPeers,
 } from "./local-peer-message.ts";
-import { pause } from "./pause.ts";
 
 /** The groups and the port of multicast DNS (RFC 6762 §3). */
 const groups: readonly SocketAddress[] = [

@@ -1,5 +1,6 @@
 import { AsyncQueue } from "../base/async-queue.ts";
 import { onAbort } from "../base/on-abort.ts";
+import { pause } from "../base/pause.ts";
 import type { SocketAddress } from "../base/socket-address.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
 import { DhtNode } from "./dht-node.ts";
@@ -13,7 +14,6 @@ import type {
 import { asDiscoveryError, DiscoveryError } from "./discovery-error.ts";
 import type { EndpointInfo } from "./endpoint-info.ts";
 import { discoveredAddrOf, signEndpointRecord } from "./endpoint-record.ts";
-import { pause } from "./pause.ts";
 import { PkarrClock, type PkarrPacket } from "./pkarr-packet.ts";
 import { type PublisherOptions, publishedInfo } from "./pkarr-publisher.ts";
 import { Republisher } from "./republisher.ts";

@@ -1,3 +1,4 @@
+import { pause } from "../base/pause.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
 import type {
   DiscoveredAddr,
@@ -8,7 +9,6 @@ import type {
 } from "./discovery.ts";
 import { asDiscoveryError } from "./discovery-error.ts";
 import { KnownPeer, type SourceOutcome } from "./known-peer.ts";
-import { pause } from "./pause.ts";
 import { type AskedSource, PeerLookup } from "./peer-lookup.ts";
 
 /** Least and longest time between two lookups of `refresh` that found nothing. Milliseconds, doubling. */

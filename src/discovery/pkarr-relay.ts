@@ -1,10 +1,10 @@
 import { onAbort } from "../base/on-abort.ts";
+import { pause } from "../base/pause.ts";
 import type { Platform } from "../base/platform.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
 import type { DiscoveryContext } from "./discovery.ts";
 import { DiscoveryError } from "./discovery-error.ts";
 import type { DiscoveryResponse } from "./discovery-network.ts";
-import { pause } from "./pause.ts";
 import {
   encodePkarrPayload,
   maxPkarrPayloadBytes,

@@ -1,7 +1,7 @@
+import { pause } from "../base/pause.ts";
 import type { Platform } from "../base/platform.ts";
 import { asDiscoveryError } from "./discovery-error.ts";
 import { type EndpointInfo, formatEndpointInfo } from "./endpoint-info.ts";
-import { pause } from "./pause.ts";
 
 /** Least time between two times, however often what is to be published changes. Milliseconds. */
 const gapMs = 1_000;

@@ -1,8 +1,9 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { onAbort } from "../base/on-abort.ts";
+import { pause } from "../base/pause.ts";
 import type { Platform } from "../base/platform.ts";
+import { RetryDelays, randomFraction } from "../base/retry-delays.ts";
 import { Signal } from "../base/signal.ts";
-import { pause } from "../discovery/pause.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
 import type { SecretKey } from "../identity/secret-key.ts";
@@ -12,7 +13,6 @@ import {
 } from "./gen/connectquic/rendezvous/v1/rendezvous_pb.ts";
 import { signRegistration } from "./registration.ts";
 import { RendezvousError } from "./rendezvous-error.ts";
-import { RetryDelays, randomFraction } from "./retry-delays.ts";
 
 /** Who registers: an `Endpoint`, or anything else that has a key and an address. */
 export interface RegisteringPeer {

@@ -1,15 +1,15 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { encodeHex } from "../base/hex.ts";
 import { onAbort } from "../base/on-abort.ts";
+import { pause } from "../base/pause.ts";
 import type { Platform } from "../base/platform.ts";
-import { pause } from "../discovery/pause.ts";
+import { RetryDelays } from "../base/retry-delays.ts";
 import { type FoundPeer, foundPeer } from "./found-peer.ts";
 import type {
   PairResponse,
   RendezvousService,
 } from "./gen/connectquic/rendezvous/v1/rendezvous_pb.ts";
 import type { KeptRegistration } from "./kept-registration.ts";
-import { RetryDelays } from "./retry-delays.ts";
 
 /** Why a pair is over: one of both has left it, or the place that knows of it was lost. */
 export type PairEnd = "left by us" | "left by the partner" | "place lost";

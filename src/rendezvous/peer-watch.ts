@@ -1,7 +1,8 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { onAbort } from "../base/on-abort.ts";
+import { pause } from "../base/pause.ts";
 import type { Platform } from "../base/platform.ts";
-import { pause } from "../discovery/pause.ts";
+import { RetryDelays } from "../base/retry-delays.ts";
 import { EndpointId } from "../identity/endpoint-id.ts";
 import { type FoundPeer, foundPeer } from "./found-peer.ts";
 import type {
@@ -9,7 +10,6 @@ import type {
   WatchResponse,
 } from "./gen/connectquic/rendezvous/v1/rendezvous_pb.ts";
 import { type PeerQuery, selectorOf } from "./peer-query.ts";
-import { RetryDelays } from "./retry-delays.ts";
 
 /** What happens to the peers that fit. */
 export type PeerChange =

@@ -10,6 +10,16 @@ export interface BackoffOptions {
 
 export const defaultBackoff: BackoffOptions = { initialMs: 100, maxMs: 3_000, jitter: 0.2 };
 
+/** The wait after a failure that came after `failures` others in a row; `random` is in [0, 1). Milliseconds. */
+export function backoffMs(
+  { initialMs, maxMs, jitter }: BackoffOptions,
+  failures: number,
+  random: number,
+): number {
+  // The exponent is limited only so that the number stays finite.
+  return Math.min(maxMs, initialMs * 2 ** Math.min(failures, 30)) * (1 - jitter * random);
+}
+
 /** What to do next. */
 export type RedialStep =
   | { readonly type: "none" }
@@ -113,11 +123,8 @@ export class RedialPlan {
   }
 
   #failed(now: number, random: number): void {
-    const { initialMs, maxMs, jitter } = this.#backoff;
-    // The exponent is limited only so that the number stays finite.
-    const wait = Math.min(maxMs, initialMs * 2 ** Math.min(this.#failures, 30));
+    this.#notBefore = now + backoffMs(this.#backoff, this.#failures, random);
     this.#failures += 1;
-    this.#notBefore = now + wait * (1 - jitter * random);
   }
 }
 

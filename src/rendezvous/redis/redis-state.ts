@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { deferred } from "../../base/deferred.ts";
+import { pause } from "../../base/pause.ts";
 import type { Platform } from "../../base/platform.ts";
-import { pause } from "../../discovery/pause.ts";
 import { SignedRegistrationSchema } from "../gen/connectquic/rendezvous/v1/rendezvous_pb.ts";
 import { sweepMs } from "../lease-clock.ts";
 import { randomHex } from "../memory-state.ts";

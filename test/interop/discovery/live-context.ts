@@ -1,6 +1,6 @@
 import { nodePlatform } from "../../../src/base/node-platform.ts";
+import { pause } from "../../../src/base/pause.ts";
 import type { DiscoveredAddr, DiscoveryContext } from "../../../src/discovery/discovery.ts";
-import { pause } from "../../../src/discovery/pause.ts";
 import type { PeerDiscovery } from "../../../src/discovery/peer-discovery.ts";
 import type { EndpointId } from "../../../src/identity/endpoint-id.ts";
 import { SecretKey } from "../../../src/identity/secret-key.ts";

@@ -1,5 +1,5 @@
-import { onAbort } from "../base/on-abort.ts";
-import type { Platform } from "../base/platform.ts";
+import { onAbort } from "./on-abort.ts";
+import type { Platform } from "./platform.ts";
 
 /** Resolves `delayMs` from now. Rejects with the reason of the first signal that fires. */
 export async function pause(

@@ -1,4 +1,4 @@
-import type { Platform } from "../base/platform.ts";
+import type { Platform } from "./platform.ts";
 
 /** The waits between attempts that fail in a row: growing, and left to chance, so that a fleet does not come back at once. */
 export class RetryDelays {
