@@ -33,6 +33,7 @@ export type { BridgeOptions, NodeRequestHandler } from "./rpc/node-bridge.ts";
 export { createPeerClient } from "./rpc/peer-client.ts";
 export type { PeerRouter, PeerRouterOptions } from "./rpc/peer-router.ts";
 export { createPeerRouter } from "./rpc/peer-router.ts";
+export type { PeerSource, PeerSourceChange, SourcePeer } from "./rpc/peer-source.ts";
 export type { QuicTransport } from "./rpc/peer-transport.ts";
 export type { Protocol } from "./rpc/protocol-transport.ts";
 export type { ListenOptions, Pem, PublicListener } from "./rpc/public-listener.ts";
@@ -40,7 +41,9 @@ export { createQuicTransport } from "./rpc/quic-transport.ts";
 export type {
   CallTransportOptions,
   LiveTransportOptions,
+  PeerPolicy,
   QuicTransportOptions,
+  ServiceTransportOptions,
   TransportToOptions,
   UrlTransportOptions,
 } from "./rpc/quic-transport-options.ts";
@@ -48,6 +51,7 @@ export type {
   AuthorizeCall,
   PeerServiceOptions,
 } from "./rpc/service-routes.ts";
+export type { ServicePeer, ServiceTransport } from "./rpc/service-transport.ts";
 export type { UrlTransport } from "./rpc/url-transport.ts";
 export type { Wire } from "./rpc/wire.ts";
 

@@ -2,6 +2,7 @@ import type { Client, Transport } from "@connectrpc/connect";
 import { nodePlatform } from "../base/node-platform.ts";
 import type { Platform } from "../base/platform.ts";
 import type { DiscoverySource } from "../discovery/discovery.ts";
+import { EndpointId } from "../identity/endpoint-id.ts";
 import { createPeerClient } from "../rpc/peer-client.ts";
 import { type FoundPeer, foundPeer } from "./found-peer.ts";
 import { RendezvousService } from "./gen/connectquic/rendezvous/v1/rendezvous_pb.ts";
@@ -44,12 +45,15 @@ export interface RendezvousOptions {
  */
 export class Rendezvous {
   readonly namespace: string;
+  /** What messages call it: the place by its key, where it is called by that, and the namespace. */
+  readonly name: string;
   readonly #client: Client<typeof RendezvousService>;
   readonly #audience: string;
   readonly #platform: Platform;
 
   constructor({ transport, namespace = "", audience = "", token, platform }: RendezvousOptions) {
     this.namespace = namespace;
+    this.name = nameOf(transport, namespace);
     this.#client = createPeerClient(
       RendezvousService,
       token === undefined ? transport : withToken(transport, token),
@@ -125,6 +129,12 @@ export class Rendezvous {
   } {
     return { client: this.#client, namespace: this.namespace, platform: this.#platform };
   }
+}
+
+function nameOf(transport: Transport, namespace: string): string {
+  const place = "peer" in transport ? transport.peer : undefined;
+  const which = place instanceof EndpointId ? ` ${place.short}` : "";
+  return `rendezvous${which}${namespace === "" ? "" : `, namespace ${JSON.stringify(namespace)}`}`;
 }
 
 function withToken(transport: Transport, token: string): Transport {

@@ -8,6 +8,7 @@ import { ClientCall, type ClientCallContext } from "./client-call.ts";
 import { callError } from "./connect-errors.ts";
 import {
   createProtocolTransport,
+  type KeyOf,
   type Protocol,
   type ProtocolTransportOptions,
 } from "./protocol-transport.ts";
@@ -34,6 +35,8 @@ export interface ChannelTransportOptions {
   readonly context: Omit<ClientCallContext, "channel">;
   readonly protocol: Protocol;
   readonly calls: ProtocolTransportOptions;
+  /** What says which of several peers a call goes to. Default: nothing. */
+  readonly keyOf?: KeyOf | undefined;
   /** The transport needs the channel no more. What is left of it may take `timeoutMs` to end. */
   readonly release: (options: { readonly timeoutMs: number }) => Promise<void>;
 }
@@ -53,7 +56,8 @@ export class ChannelTransport implements CallTransport {
     this.#channel = options.channel;
     this.#context = { ...options.context, channel: options.channel };
     this.#release = options.release;
-    const transport = createProtocolTransport(options.protocol, options.calls, this.#begin);
+    const { calls, keyOf, protocol } = options;
+    const transport = createProtocolTransport(protocol, calls, this.#begin, keyOf);
     this.unary = transport.unary;
     this.stream = transport.stream;
   }

@@ -29,7 +29,7 @@ export type ChannelState = RedialState["type"];
 /** What calls, and transports, need of the way to a peer. */
 export type CallChannel = Pick<
   Channel,
-  "acquire" | "answered" | "forget" | "peer" | "session" | "state"
+  "acquire" | "answered" | "forget" | "nameOf" | "peer" | "session" | "state"
 >;
 
 /**
@@ -57,6 +57,7 @@ interface Waiting {
  * the next call brings another. Calls that find none wait for it, each for its own time at most.
  */
 export class Channel {
+  /** Who is called, for messages. */
   readonly peer: string;
   readonly #dial: Dial;
   readonly #platform: Platform;
@@ -107,6 +108,11 @@ export class Channel {
       waiter.early?.(this.#early.session);
     }
     return undefined;
+  }
+
+  /** Who is called on a session, or where there is none yet, for messages. */
+  nameOf(_session: HttpSession | undefined): string {
+    return this.peer;
   }
 
   /** The waiter wants no session any more. */

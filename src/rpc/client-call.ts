@@ -12,9 +12,11 @@ import type { HttpSession, SessionWaiter } from "./session.ts";
 
 /** What calls have in common. */
 export interface ClientCallContext {
-  readonly channel: Pick<Channel, "acquire" | "answered" | "forget" | "peer">;
+  readonly channel: Pick<Channel, "acquire" | "answered" | "forget" | "nameOf">;
   /** How long a call waits for a connection. Milliseconds. */
   readonly dialTimeoutMs: number;
+  /** How often a request is sent at most, when the peer has provably not begun with it. Default 2. */
+  readonly maxAttempts?: number | undefined;
   /** Requests that may be sent as early data are. Default false. */
   readonly earlyData?: boolean | undefined;
   readonly platform: Pick<Platform, "clearTimer" | "now" | "setTimer" | "soon">;
@@ -33,6 +35,8 @@ export interface CallRequest {
   readonly timeoutMs?: number | undefined;
   /** It does no harm when it arrives twice: it may be sent as early data. Default false. */
   readonly early?: boolean | undefined;
+  /** See {@link SessionWaiter.key}. Default none. */
+  readonly key?: string | undefined;
 }
 
 /** Gets what comes back, in this order. Nothing comes after `end` or `failed`, and one of the two always does. */
@@ -49,7 +53,7 @@ export interface ResponseHandler {
 
 /**
  * One request and its response over HTTP/3. The call is over when the response is complete, when it failed, or when its
- * signal fired; only the failure of an untouched request is followed by a second attempt.
+ * signal fired; only the failure of an untouched request is followed by another attempt.
  */
 export class ClientCall implements MessageHandler, SessionWaiter {
   readonly #context: ClientCallContext;
@@ -134,7 +138,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     const { signal, timeoutMs } = this.#request;
     if (this.#unwanted === undefined) {
       if (signal?.aborted === true) {
-        this.#unwanted = callError(abortError(signal), this.#context.channel.peer);
+        this.#unwanted = callError(abortError(signal), this.#peer);
       } else if (timeoutMs !== undefined && this.#passedMs() >= timeoutMs) {
         this.#unwanted = deadlinePassed();
       }
@@ -151,8 +155,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
 
   /** What to throw where the response is none; `what` names the part. */
   malformed(what: string): ConnectError {
-    const { peer } = this.#context.channel;
-    return new ConnectError(`${peer} sent a malformed response: ${what}`, Code.Internal);
+    return new ConnectError(`${this.#peer} sent a malformed response: ${what}`, Code.Internal);
   }
 
   /** Holds back what comes of the response. */
@@ -166,6 +169,10 @@ export class ClientCall implements MessageHandler, SessionWaiter {
   }
 
   // SessionWaiter
+
+  get key(): string | undefined {
+    return this.#request.key;
+  }
 
   early(session: HttpSession): void {
     const wanted = this.#request.early === true && this.#context.earlyData === true;
@@ -356,24 +363,29 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     this.cancel(abortError(this.#request.signal));
   }
 
+  /** Who is called, for messages. */
+  get #peer(): string {
+    return this.#context.channel.nameOf(this.#session);
+  }
+
   /** Since the call was made. Milliseconds. */
   #passedMs(): number {
     return this.#context.platform.now() - this.#startedMs;
   }
 
-  /** Once, and only what the peer has provably not begun with. */
+  /** Only what the peer has provably not begun with, and not without end. */
   #maySendAgain(error: H3Error): boolean {
     return (
       error.unprocessed &&
-      this.#attempts === 1 &&
+      this.#attempts < (this.#context.maxAttempts ?? 2) &&
       (this.#requestBody?.replayable ?? true) &&
-      callError(error, this.#context.channel.peer).code === Code.Unavailable
+      callError(error, this.#peer).code === Code.Unavailable
     );
   }
 
   #giveUp(reason: unknown, { drop }: { readonly drop: boolean } = { drop: false }): void {
     if (this.#state !== "over") {
-      const error = callError(reason, this.#context.channel.peer);
+      const error = callError(reason, this.#peer);
       if (drop) {
         this.#unwanted = error;
       }

@@ -48,6 +48,10 @@ export class LiveChannel implements CallChannel {
       : (peers.sessionOf(id) ?? dialed?.session);
   }
 
+  nameOf(): string {
+    return this.peer;
+  }
+
   acquire(waiter: SessionWaiter, timeoutMs: number): HttpSession | undefined {
     const { session } = this;
     if (session !== undefined) {

@@ -1,5 +1,12 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
+import type {
+  Interceptor,
+  StreamRequest,
+  StreamResponse,
+  Transport,
+  UnaryRequest,
+  UnaryResponse,
+} from "@connectrpc/connect";
 import { type CommonTransportOptions, createMethodUrl } from "@connectrpc/connect/protocol";
 import { createTransport as createConnect } from "@connectrpc/connect/protocol-connect";
 import { createTransport as createGrpc } from "@connectrpc/connect/protocol-grpc";
@@ -18,17 +25,29 @@ const creators = { connect: createConnect, grpc: createGrpc, "grpc-web": createG
 
 export type ProtocolTransportOptions = Omit<CommonTransportOptions, "httpClient">;
 
+/** Says which of several peers a call goes to: those with the same key go to the same one. */
+export type KeyOf = (request: UnaryRequest | StreamRequest) => string;
+
 /**
  * Connect's own transport of a protocol, on calls of ours; stricter about what happens when a call is cancelled. Calls
- * that allow it take a shorter way.
+ * that allow it take a shorter way, those without `keyOf`.
  */
 export function createProtocolTransport(
   protocol: Protocol,
   options: ProtocolTransportOptions,
   begin: BeginCall,
+  keyOf?: KeyOf,
 ): Transport {
   // Connect's transports do not tell which method a request is for.
   const earlyUrls = new Set<string>();
+  // Nor which request of an interceptor one is for, but they pass its signal on, which is one of its own.
+  const keys = new WeakMap<AbortSignal, string>();
+  const addKey: Interceptor = (next) => async (request) => {
+    if (keyOf !== undefined) {
+      keys.set(request.signal, keyOf(request));
+    }
+    return await next(request);
+  };
   const called = (method: DescMethod): void => {
     if (mayGoEarly(method)) {
       earlyUrls.add(createMethodUrl(options.baseUrl, method));
@@ -37,14 +56,21 @@ export function createProtocolTransport(
   const transport = followSignals(
     creators[protocol]({
       ...options,
-      interceptors: [deliverUntilAbort, ...options.interceptors],
+      interceptors: [
+        deliverUntilAbort,
+        ...options.interceptors,
+        ...(keyOf === undefined ? [] : [addKey]),
+      ],
       httpClient: (request) => {
         const [url = ""] = request.url.split("?", 1);
-        return universalCall(request, begin, earlyUrls.has(url));
+        return universalCall(request, begin, {
+          early: earlyUrls.has(url),
+          key: request.signal && keys.get(request.signal),
+        });
       },
     }),
   );
-  const hasShortWay = protocol !== "grpc-web";
+  const hasShortWay = protocol !== "grpc-web" && keyOf === undefined;
   const caller = hasShortWay ? new UnaryCaller(protocol, options, begin) : undefined;
   const streamer = hasShortWay ? new StreamCaller(protocol, options, begin) : undefined;
   return {

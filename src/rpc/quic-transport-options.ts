@@ -14,7 +14,8 @@ import { inRange, isList, largestMessageBytes, longestTimerMs, oneOf } from "./c
 import { defaultCompressions } from "./compressions.ts";
 import { defaultReadMaxBytes } from "./message-limits.ts";
 import type { PeerRouter } from "./peer-router.ts";
-import type { Protocol, ProtocolTransportOptions } from "./protocol-transport.ts";
+import type { PeerSource } from "./peer-source.ts";
+import type { KeyOf, Protocol, ProtocolTransportOptions } from "./protocol-transport.ts";
 import type { Pem } from "./public-listener.ts";
 import type { Wire } from "./wire.ts";
 
@@ -48,6 +49,46 @@ export interface QuicTransportOptions extends CallTransportOptions {
    */
   readonly stayConnected?: boolean;
 }
+
+/** Options of a transport to all peers of a service. Others than `connect-quic` peers have no part in it. */
+export interface ServiceTransportOptions extends Omit<CallTransportOptions, "keepAlive"> {
+  /** Whose identity and socket the calls use. */
+  readonly endpoint: Endpoint;
+  /** The name of the service with its package, or the service itself. */
+  readonly service: string | { readonly typeName: string };
+  /**
+   * Who knows the peers: a `Rendezvous` of `connect-quic/rendezvous`, a list of targets, or a source of one's own. Where only
+   * some of those that serve it are wanted, a source can ask for these:
+   * `{ watch: (query, options) => rendezvous.watch({ ...query, labels: { zone: "north" } }, options) }`.
+   */
+  readonly via: PeerSource | readonly Target[];
+  /** Which peer a call goes to. Default "nearest". */
+  readonly policy?: PeerPolicy;
+  /**
+   * Peers that are connected or dialed at once. Where there are more, "round-robin" uses a part of them, each endpoint
+   * another one; "nearest" puts another in the place of the slowest every minute; with `sticky` the one that has had no call
+   * for longest makes room, and while calls run on all of them a call goes to one of these. Default 16.
+   */
+  readonly maxConnections?: number;
+  /** Peers that are remembered; a source that tells of more is not listened to. About 1 KiB each, default 10000. */
+  readonly maxPeers?: number;
+  /**
+   * How long a call waits for a peer that takes it. A single peer has half of that to be connected and to tell its health.
+   * Milliseconds, default 10000.
+   */
+  readonly dialTimeoutMs?: number;
+}
+
+/**
+ * Which of the peers that are there and healthy a call goes to.
+ *
+ * - "nearest": the one with the shortest round trip, as measured on the connections that there are, every second.
+ * - "round-robin": the one that has waited longest for a call.
+ * - `sticky`: calls with the same key go to the same peer, from whichever program, as long as that is there; when a peer
+ *   comes or goes, only its own keys move (rendezvous hashing). It sees the request as the innermost interceptor does, and
+ *   must not read the messages of a stream. What it throws is the call's error. Calls take the longer way of interceptors.
+ */
+export type PeerPolicy = "nearest" | "round-robin" | { readonly sticky: KeyOf };
 
 /** Options of a transport over the connections that there are to a peer, whoever dialed them. */
 export interface LiveTransportOptions

@@ -8,8 +8,10 @@ import { PerServiceTransport } from "./per-service-transport.ts";
 import {
   type QuicTransportOptions,
   resolveTransportOptions,
+  type ServiceTransportOptions,
   type UrlTransportOptions,
 } from "./quic-transport-options.ts";
+import { ServiceTransport } from "./service-transport.ts";
 import { isUrl, UrlTransport } from "./url-transport.ts";
 import { alpnOf, checkWires, type Wire } from "./wire.ts";
 
@@ -38,9 +40,28 @@ export function createQuicTransport(options: QuicTransportOptions): QuicTranspor
  * It has a connection of its own, and no endpoint. Throws as above, and IdentityError for PEM that is none.
  */
 export function createQuicTransport(options: UrlTransportOptions): UrlTransport;
+/**
+ * Creates a transport for Connect clients that calls the peers of a service, whichever a source such as a `Rendezvous` knows.
+ *
+ * ```ts
+ * await using transport = createQuicTransport({ endpoint, service: ElizaService, via: rendezvous });
+ * ```
+ *
+ * The first call makes it follow the source and connect to peers, which it goes on with until it is closed; that keeps the
+ * process alive where the calls of the source do. Each call goes to one peer by `policy`, of those whose health service
+ * (`grpc.health.v1`) says that they serve it, or says nothing to us; calls that run stay where they are. When a peer has
+ * provably not begun with a call, because it could not be reached or has refused it, the call goes to another one, up to
+ * three in all. A call that finds no peer waits for one, at most `dialTimeoutMs`, and fails with Unavailable.
+ *
+ * Throws a ConnectError InvalidArgument for a malformed target, and TypeError or RangeError for other options.
+ */
+export function createQuicTransport(options: ServiceTransportOptions): ServiceTransport;
 export function createQuicTransport(
-  options: QuicTransportOptions | UrlTransportOptions,
-): QuicTransport | UrlTransport {
+  options: QuicTransportOptions | UrlTransportOptions | ServiceTransportOptions,
+): QuicTransport | UrlTransport | ServiceTransport {
+  if ("via" in options) {
+    return new ServiceTransport(options);
+  }
   if (!isUrl(options.to)) {
     return createPeerTransport(options as QuicTransportOptions);
   }

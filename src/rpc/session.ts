@@ -25,6 +25,8 @@ export interface SessionEvents {
 
 /** Someone who waits for a session to send a request on. Gets exactly one of the two calls. */
 export interface SessionWaiter {
+  /** Where there are several peers: what may say which one it is to be. */
+  readonly key?: string | undefined;
   /** Before one of the two others: see {@link SessionEvents.early}. */
   early?(session: HttpSession): void;
   ready(session: HttpSession): void;

@@ -15,12 +15,12 @@ export type BeginCall = (request: CallRequest, response: ResponseHandler) => voi
 
 /**
  * A request of connect-es's universal client as a call. Resolves with the head of the response; its body and trailers
- * follow. A body that is not read stops the peer. `early` as in {@link CallRequest}.
+ * follow. A body that is not read stops the peer. `early` and `key` as in {@link CallRequest}.
  */
 export function universalCall(
   request: UniversalClientRequest,
   begin: BeginCall,
-  early = false,
+  { early = false, key }: Pick<CallRequest, "early" | "key"> = {},
 ): Promise<UniversalClientResponse> {
   const { method, url, header, body, signal } = request;
   return responseOf(
@@ -28,6 +28,7 @@ export function universalCall(
       content: body,
       signal,
       early,
+      key,
       fields: (waitedMs) => {
         const fields = requestFields(method, url, header);
         // The peer's clock for the deadline begins when the request arrives.

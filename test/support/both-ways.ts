@@ -108,7 +108,7 @@ export async function connectWays(
   const { clearTimer, setTimer, soon } = nodePlatform;
   const timers = { clearTimer, setTimer, soon };
   const context = {
-    channel: { acquire: () => session, answered() {}, forget() {}, peer: "c1c1c1c1c1" },
+    channel: { acquire: () => session, answered() {}, forget() {}, nameOf: () => "c1c1c1c1c1" },
     dialTimeoutMs: 10_000,
     // The time that a call has waited shows in its deadline.
     platform: { ...timers, now: () => 0 },
