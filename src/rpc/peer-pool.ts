@@ -4,7 +4,7 @@ import type { SourcePeer } from "./peer-source.ts";
 import { type BackoffOptions, backoffMs } from "./redial-plan.ts";
 import { hashText, weightOf } from "./rendezvous-hash.ts";
 
-/** What is known of a peer. The first three have nothing against it, and the last two no connection. */
+/** What becomes of a peer. */
 export type PooledState =
   | { readonly type: "idle" }
   /** It is dialed, or has not said yet whether it serves. */
@@ -12,7 +12,8 @@ export type PooledState =
   | { readonly type: "ready" }
   /** It is connected, and says that it does not serve at present. */
   | { readonly type: "unhealthy" }
-  | { readonly type: "aside"; readonly problem: PeerProblem; readonly untilMs: number };
+  /** It is left alone until then, because of its problem. */
+  | { readonly type: "aside"; readonly untilMs: number };
 
 export type PeerProblem =
   | { readonly type: "unhealthy" }
@@ -22,6 +23,8 @@ export interface PooledPeer {
   readonly id: EndpointId;
   readonly addr: EndpointAddr;
   readonly state: PooledState;
+  /** Why it was set aside, until it has proved to serve. */
+  readonly problem: PeerProblem | undefined;
   /** Round trip, as it was measured last. Milliseconds. */
   latencyMs: number | undefined;
 }
@@ -34,6 +37,8 @@ export interface PeerPoolOptions {
   readonly maxPeers: number;
   /** The caller's own id, which is never called. Of too many peers each caller connects to others. */
   readonly self: string;
+  /** How long a call waits for one peer that is dialed, before it looks for the next. Milliseconds. */
+  readonly patienceMs: number;
   /** Whether calls run on the connection to the peer. */
   readonly isBusy: (peer: PooledPeer) => boolean;
 }
@@ -69,11 +74,14 @@ interface Pooled extends PooledPeer {
   /** The heaviest are connected first. */
   readonly weight: number;
   state: PooledState;
+  problem: PeerProblem | undefined;
   /** In a row. */
   failures: number;
   /** When it was given a call, and when it was dialed: by count, 0 is never. */
   usedAt: number;
   dialedAt: number;
+  /** When a call is to look for another one, if it is still not connected. */
+  patientUntilMs: number;
 }
 
 /**
@@ -124,6 +132,7 @@ export class PeerPool {
       known.addr = addr;
       // Whoever registers again is probably there again.
       known.failures = 0;
+      known.problem = undefined;
       if (known.state.type === "aside") {
         this.#become(known, { type: "idle" });
       }
@@ -136,10 +145,12 @@ export class PeerPool {
         hash,
         weight: weightOf(this.#selfHash, hash),
         state: { type: "idle" },
+        problem: undefined,
         latencyMs: undefined,
         failures: 0,
         usedAt: 0,
         dialedAt: 0,
+        patientUntilMs: 0,
       };
       this.#peers.set(key, peer);
     }
@@ -168,6 +179,7 @@ export class PeerPool {
     const pooled = this.#connected(peer);
     if (pooled !== undefined) {
       pooled.failures = 0;
+      pooled.problem = undefined;
       this.#failures = 0;
       this.#become(pooled, { type: "ready" });
     }
@@ -177,6 +189,7 @@ export class PeerPool {
   unhealthy(peer: PooledPeer): void {
     const pooled = this.#connected(peer);
     if (pooled !== undefined) {
+      pooled.problem = undefined;
       this.#failures = 0;
       this.#become(pooled, { type: "unhealthy" });
     }
@@ -203,7 +216,9 @@ export class PeerPool {
         ? this.#first(hashText(key), allowed, now)
         : this.#best(allowed);
     let peer = choose((each) => !isRefused(each));
-    if (peer === undefined && refused !== undefined) {
+    const isHoped = (each: Pooled): boolean =>
+      each.state.type === "connecting" && isUntried(each, now) && !isRefused(each);
+    if (peer === undefined && refused !== undefined && !this.#some(isHoped)) {
       peer = choose(isRefused);
     }
     if (peer !== undefined) {
@@ -248,7 +263,7 @@ export class PeerPool {
     const target = heaviest(
       this.#peers.values(),
       keyHash,
-      (peer) => allowed(peer) && (peer.state.type === "ready" || isUntried(peer)),
+      (peer) => allowed(peer) && (peer.state.type === "ready" || isUntried(peer, now)),
     );
     const again = heaviest(
       this.#peers.values(),
@@ -283,7 +298,7 @@ export class PeerPool {
       }
       this.#letGo(unused, { type: "idle" });
     }
-    this.#dial(peer);
+    this.#dial(peer, now);
     return true;
   }
 
@@ -310,7 +325,7 @@ export class PeerPool {
         this.#letGo(unhealthy, { type: "idle" });
         this.#setAside(unhealthy, { type: "unhealthy" }, now, random);
       }
-      this.#dial(next);
+      this.#dial(next, now);
     }
   }
 
@@ -332,7 +347,7 @@ export class PeerPool {
       );
       if (next !== undefined && slowest !== undefined) {
         this.#letGo(slowest, { type: "idle" });
-        this.#dial(next);
+        this.#dial(next, now);
       }
     }
   }
@@ -365,9 +380,19 @@ export class PeerPool {
     return least;
   }
 
-  #dial(peer: Pooled): void {
+  #some(wanted: (peer: Pooled) => boolean): boolean {
+    for (const peer of this.#peers.values()) {
+      if (wanted(peer)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #dial(peer: Pooled, now: number): void {
     this.#count += 1;
     peer.dialedAt = this.#count;
+    peer.patientUntilMs = now + this.#options.patienceMs;
     this.#become(peer, { type: "connecting" });
     this.#connects.push(peer);
   }
@@ -388,7 +413,8 @@ export class PeerPool {
   #setAside(peer: Pooled, problem: PeerProblem, now: number, random: number): void {
     const untilMs = now + backoffMs(peerBackoff, peer.failures, random);
     peer.failures += 1;
-    this.#become(peer, { type: "aside", problem, untilMs });
+    peer.problem = problem;
+    this.#become(peer, { type: "aside", untilMs });
   }
 
   /** The one place where states change. */
@@ -412,9 +438,11 @@ export class PeerPool {
     if (this.#notBeforeMs > now) {
       times.push(this.#notBeforeMs);
     }
-    for (const { state } of this.#peers.values()) {
-      if (state.type === "aside" && state.untilMs > now) {
-        times.push(state.untilMs);
+    for (const { patientUntilMs, state } of this.#peers.values()) {
+      const untilMs =
+        state.type === "aside" ? state.untilMs : state.type === "connecting" ? patientUntilMs : now;
+      if (untilMs > now) {
+        times.push(untilMs);
       }
     }
     return times.length === 0 ? undefined : times.reduce((least, time) => Math.min(least, time));
@@ -425,9 +453,12 @@ function isConnected({ state }: PooledPeer): boolean {
   return state.type === "connecting" || state.type === "ready" || state.type === "unhealthy";
 }
 
-/** Nothing speaks against it, as far as one knows. */
-function isUntried({ failures, state }: Pooled): boolean {
-  return failures === 0 && (state.type === "idle" || state.type === "connecting");
+/** Nothing speaks against it, as far as one knows: it is worth waiting for. */
+function isUntried({ failures, patientUntilMs, state }: Pooled, now: number): boolean {
+  return (
+    failures === 0 &&
+    (state.type === "idle" || (state.type === "connecting" && now < patientUntilMs))
+  );
 }
 
 function latencyOf({ latencyMs }: PooledPeer): number {

@@ -73,7 +73,8 @@ export interface ServiceTransportOptions extends Omit<CallTransportOptions, "kee
   /** Peers that are remembered; a source that tells of more is not listened to. About 1 KiB each, default 10000. */
   readonly maxPeers?: number;
   /**
-   * How long a call waits for a peer that takes it. A single peer has half of that to be connected and to tell its health.
+   * How long a call waits for a peer that takes it. A single peer has half of that to be connected and to tell its health;
+   * after a tenth, `sticky` looks for the next one that the key prefers.
    * Milliseconds, default 10000.
    */
   readonly dialTimeoutMs?: number;

@@ -52,7 +52,7 @@ export class ServiceChannel implements CallChannel {
   #measuredAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ServiceChannelOptions) {
-    const { endpoint, maxConnections, maxPeers, policy, service } = options;
+    const { endpoint, maxConnections, maxPeers, peerTimeoutMs, policy, service } = options;
     this.peer = service;
     this.#options = options;
     this.#pool = new PeerPool({
@@ -60,6 +60,7 @@ export class ServiceChannel implements CallChannel {
       maxConnections,
       maxPeers,
       self: endpoint.id.toString(),
+      patienceMs: peerTimeoutMs / 5,
       isBusy: (peer) => this.#links.get(peer)?.isBusy === true,
     });
     void endpoint.closed.then(() => this.close({ timeoutMs: 0 }));
@@ -316,31 +317,28 @@ export class ServiceChannel implements CallChannel {
   /** Why a call found nobody within its time. */
   #nobody(timeoutMs: number): ConnectError {
     const { name = "its source" } = this.#options.source;
-    const peers = [...this.#pool.peers];
-    const sourceProblem =
-      this.#sourceError === undefined ? "" : ` (${messageOf(this.#sourceError)})`;
+    const counts = new Map<string, number>();
     let cause = this.#sourceError;
-    const seen: string[] = [];
-    if (peers.length === 0) {
-      seen.push(this.#pool.isComplete ? `${name} knows none` : `${name} has not told any`);
-    } else {
-      const counts = new Map<string, number>();
-      let unreachable = "";
-      for (const { id, state } of peers) {
-        const what = state.type === "aside" ? state.problem.type : state.type;
-        counts.set(what, (counts.get(what) ?? 0) + 1);
-        if (unreachable === "" && state.type === "aside" && state.problem.type === "unreachable") {
-          cause = state.problem.error;
-          unreachable = ` (${id.short}: ${messageOf(cause)})`;
-        }
+    let example: string | undefined;
+    for (const { id, problem, state } of this.#pool.peers) {
+      const what = problem?.type ?? state.type;
+      counts.set(what, (counts.get(what) ?? 0) + 1);
+      if (example === undefined && problem?.type === "unreachable") {
+        cause = problem.error;
+        example = `${id.short}: ${messageOf(problem.error)}`;
       }
-      const parts = [...counts].map(
-        ([what, count]) => `${count} ${what}${what === "unreachable" ? unreachable : ""}`,
-      );
-      seen.push(`${name} knows ${peers.length}: ${parts.join(", ")}`);
     }
+    const known = [...counts.values()].reduce((sum, count) => sum + count, 0);
+    const parts = [...counts].map(([what, count]) =>
+      what === "unreachable" ? `${count} unreachable (${example})` : `${count} ${what}`,
+    );
+    const told =
+      known > 0
+        ? `${name} knows ${known}: ${parts.join(", ")}`
+        : `${name} ${this.#pool.isComplete ? "knows none" : "has not told any"}`;
+    const problem = this.#sourceError === undefined ? "" : ` (${messageOf(this.#sourceError)})`;
     return new ConnectError(
-      `no peer took a call of ${this.peer} within ${timeoutMs} ms; ${seen.join("")}${sourceProblem}`,
+      `no peer took a call of ${this.peer} within ${timeoutMs} ms; ${told}${problem}`,
       Code.Unavailable,
       undefined,
       undefined,

@@ -103,13 +103,11 @@ export class ServiceTransport extends ChannelTransport {
 /** What there is for a single peer alone. */
 const notHere = ["to", "wire", "serve", "earlyData", "stayConnected", "keepAlive"] as const;
 
-function servicePeer({ id, latencyMs, state }: PooledPeer): ServicePeer {
-  if (state.type !== "aside") {
-    return { id, latencyMs, state: state.type, error: undefined };
-  }
-  const { problem } = state;
-  const error = problem.type === "unreachable" ? problem.error : undefined;
-  return { id, latencyMs, state: problem.type, error };
+function servicePeer({ id, latencyMs, problem, state }: PooledPeer): ServicePeer {
+  const error = problem?.type === "unreachable" ? problem.error : undefined;
+  // Nothing is set aside without a problem.
+  const known = state.type === "aside" ? "unreachable" : state.type;
+  return { id, latencyMs, state: problem?.type ?? known, error };
 }
 
 function nameOf(service: ServiceTransportOptions["service"]): string {

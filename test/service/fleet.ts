@@ -17,6 +17,7 @@ import {
   type PeerRouterOptions,
   type PeerSource,
   type PeerSourceChange,
+  SecretKey,
   type ServiceTransport,
   type ServiceTransportOptions,
 } from "../../src/index.ts";
@@ -48,7 +49,7 @@ export class PlayedSource implements PeerSource {
   /** Those that run. */
   open = 0;
   #known = new Map<string, PeerSourceChange>();
-  #queue: AsyncQueue<PeerSourceChange | Error> | undefined;
+  readonly #queues = new Set<AsyncQueue<PeerSourceChange | Error>>();
   isComplete = true;
 
   async *watch(
@@ -58,7 +59,7 @@ export class PlayedSource implements PeerSource {
     this.watched.push(service);
     this.open += 1;
     const queue = new AsyncQueue<PeerSourceChange | Error>();
-    this.#queue = queue;
+    this.#queues.add(queue);
     try {
       yield* this.#known.values();
       if (this.isComplete) {
@@ -76,6 +77,7 @@ export class PlayedSource implements PeerSource {
       }
     } finally {
       this.open -= 1;
+      this.#queues.delete(queue);
     }
   }
 
@@ -83,7 +85,7 @@ export class PlayedSource implements PeerSource {
     for (const { endpoint } of servers) {
       const change = { type: "put", peer: { id: endpoint.id, addr: endpoint.addr() } } as const;
       this.#known.set(endpoint.id.toString(), change);
-      this.#queue?.push(change);
+      this.#tell(change);
     }
   }
 
@@ -91,12 +93,18 @@ export class PlayedSource implements PeerSource {
   remove({ endpoint: { id } }: Pick<Server, "endpoint">, options = { silent: false }): void {
     this.#known.delete(id.toString());
     if (!options.silent) {
-      this.#queue?.push({ type: "gone", id });
+      this.#tell({ type: "gone", id });
     }
   }
 
   fail(error: Error): void {
-    this.#queue?.push(error);
+    this.#tell(error);
+  }
+
+  #tell(change: PeerSourceChange | Error): void {
+    for (const queue of this.#queues) {
+      queue.push(change);
+    }
   }
 }
 
@@ -120,7 +128,7 @@ export class Fleet {
     const network = createTestNetwork({ seed: 7 });
     const caller = network.host({ name: "caller", link: { delayMs: 0 } });
     await network.run(async () => {
-      const endpoint = await Endpoint.bind({ ...caller.options });
+      const endpoint = await Endpoint.bind({ ...caller.options, secretKey: keyOf("caller") });
       const fleet = new Fleet(network, caller, endpoint);
       t.diagnostic(`seed ${network.seed}`);
       try {
@@ -134,7 +142,7 @@ export class Fleet {
   async serve(name: string, options: ServeOptions = {}): Promise<Server> {
     const { delayMs = 5, implementation, router: routerOptions = {} } = options;
     const host = this.network.host({ name, link: { delayMs } });
-    const endpoint = await Endpoint.bind({ ...host.options });
+    const endpoint = await Endpoint.bind({ ...host.options, secretKey: keyOf(name) });
     const router = createPeerRouter(endpoint, routerOptions);
     const ran: string[] = [];
     router.service(EchoService, {
@@ -195,6 +203,11 @@ export class Fleet {
     const endpoints = [this.endpoint, ...this.#servers.map(({ endpoint }) => endpoint)];
     await Promise.all(endpoints.map((endpoint) => endpoint.close({ timeoutMs: 0 })));
   }
+}
+
+/** The same in each run, so that keys of calls go to the same peers. */
+function keyOf(name: string): SecretKey {
+  return SecretKey.fromBytes(new TextEncoder().encode(name.padEnd(32, ".")));
 }
 
 /** The states of the peers of a transport, by the names of the servers. */
