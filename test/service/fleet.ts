@@ -13,6 +13,8 @@ import {
   createPeerRouter,
   createQuicTransport,
   Endpoint,
+  EndpointAddr,
+  type EndpointId,
   type PeerRouter,
   type PeerRouterOptions,
   type PeerSource,
@@ -39,6 +41,20 @@ export interface ServeOptions {
   readonly delayMs?: number;
   readonly router?: PeerRouterOptions;
   readonly implementation?: Partial<ServiceImpl<typeof EchoService>>;
+}
+
+/** Who is at an address. */
+export interface Placed {
+  readonly endpoint: Pick<Endpoint, "addr" | "id">;
+}
+
+/** A peer with this address alone, by default somebody who is not there. */
+export function placedAt(
+  address: string,
+  id: EndpointId = SecretKey.fromBytes(new TextEncoder().encode(address.padEnd(32))).publicKey,
+): Placed {
+  const addr = EndpointAddr.from({ id, addrs: [address] });
+  return { endpoint: { id, addr: () => addr } };
 }
 
 /** A source that a test plays. */
@@ -81,8 +97,8 @@ export class PlayedSource implements PeerSource {
     }
   }
 
-  put(...servers: readonly Pick<Server, "endpoint">[]): void {
-    for (const { endpoint } of servers) {
+  put(...peers: readonly Placed[]): void {
+    for (const { endpoint } of peers) {
       const change = { type: "put", peer: { id: endpoint.id, addr: endpoint.addr() } } as const;
       this.#known.set(endpoint.id.toString(), change);
       this.#tell(change);
@@ -90,7 +106,7 @@ export class PlayedSource implements PeerSource {
   }
 
   /** Known to the next watch no more, and said of this one unless it is `silent`. */
-  remove({ endpoint: { id } }: Pick<Server, "endpoint">, options = { silent: false }): void {
+  remove({ endpoint: { id } }: Placed, options = { silent: false }): void {
     this.#known.delete(id.toString());
     if (!options.silent) {
       this.#tell({ type: "gone", id });

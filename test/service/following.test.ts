@@ -5,20 +5,11 @@ import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
   createQuicTransport,
-  EndpointAddr,
   type PeerRouterOptions,
-  SecretKey,
   type ServiceTransportOptions,
 } from "../../src/index.ts";
 import { EchoService, Outbox } from "../support/echo-service.ts";
-import { errorOf, Fleet, readyCount, statesOf, whoAnswers } from "./fleet.ts";
-
-/** Somebody who is not there. */
-function nobody(address = "203.0.113.77:4433"): { endpoint: { id: never; addr(): never } } {
-  const id = SecretKey.fromBytes(new Uint8Array(32).fill(9)).publicKey;
-  const addr = EndpointAddr.from({ id, addrs: [address] });
-  return { endpoint: { id, addr: () => addr } } as never;
-}
+import { errorOf, Fleet, placedAt, readyCount, statesOf, whoAnswers } from "./fleet.ts";
 
 test("a call waits for a peer that comes, and none is sent before the first call", (t) =>
   Fleet.play(t, async (fleet) => {
@@ -64,7 +55,7 @@ test("a call that finds nobody says what was seen", (t) =>
 
     const [a] = await fleet.serveAll("a");
     a?.router.health.set(EchoService, false);
-    fleet.source.put(nobody());
+    fleet.source.put(placedAt("203.0.113.77:4433"));
     const seen = await errorOf(client.echo({ message: "" }));
     assert.equal(seen.code, Code.Unavailable);
     assert.match(seen.message, /the play knows 2: 1 unhealthy, 1 unreachable \(\w{10}: .+\)$/);
@@ -211,8 +202,7 @@ test("a peer that is there again is called again, at another address, too", (t) 
   Fleet.play(t, async (fleet) => {
     const [a] = await fleet.serveAll("a");
     assert.ok(a !== undefined, "there is one");
-    const wrong = EndpointAddr.from({ id: a.endpoint.id, addrs: ["203.0.113.77:4433"] });
-    fleet.source.put({ endpoint: { id: a.endpoint.id, addr: () => wrong } as never });
+    fleet.source.put(placedAt("203.0.113.77:4433", a.endpoint.id));
     const transport = fleet.transport();
     const client = fleet.client(transport);
     const error = await errorOf(client.echo({ message: "" }));
