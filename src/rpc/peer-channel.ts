@@ -173,6 +173,13 @@ export class PeerChannel {
     }
   }
 
+  /** What goes on after the last user has left, may do so for no longer than this from now on. */
+  async hurry(options: { readonly timeoutMs: number }): Promise<void> {
+    if (this.#users === 0) {
+      await this.channel.disconnect(options);
+    }
+  }
+
   get #server(): PeerServer | undefined {
     return this.#servers.at(-1);
   }

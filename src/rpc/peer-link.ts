@@ -75,14 +75,19 @@ export class PeerLink {
     return (this.#session?.activeRequests ?? 0) > (this.#health?.activeCalls ?? 0);
   }
 
-  /** Ends what it does itself at once. Calls that run have `timeoutMs` to end, by default as long as they take. */
-  async close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    if (!this.#isClosed) {
-      this.#isClosed = true;
-      this.#shared.channel.forget(this.#waiter);
-      this.#watching.abort();
-      await this.#shared.release({ timeoutMs: options.timeoutMs ?? longestTimerMs });
+  /**
+   * Ends what it does itself at once. Calls that run have `timeoutMs` to end, by default as long as they take; a second call
+   * can only shorten the time.
+   */
+  async close({ timeoutMs = longestTimerMs }: { readonly timeoutMs?: number } = {}): Promise<void> {
+    if (this.#isClosed) {
+      await this.#shared.hurry({ timeoutMs });
+      return;
     }
+    this.#isClosed = true;
+    this.#shared.channel.forget(this.#waiter);
+    this.#watching.abort();
+    await this.#shared.release({ timeoutMs });
   }
 
   #dial(): void {

@@ -43,7 +43,7 @@ export class ServiceChannel implements CallChannel {
   /** Who got a call, which asks again when they have refused it. */
   readonly #given = new WeakMap<SessionWaiter, Set<PooledPeer>>();
   /** Links whose calls run on, and which take no new ones. */
-  readonly #ending = new Set<Promise<void>>();
+  readonly #ending = new Set<PeerLink>();
   readonly #closed = new AbortController();
   #sourceError: unknown;
   #isFollowing = false;
@@ -138,7 +138,7 @@ export class ServiceChannel implements CallChannel {
         this.#disconnect(peer, timeoutMs);
       }
     }
-    await Promise.all(this.#ending);
+    await Promise.all([...this.#ending].map((link) => link.close({ timeoutMs })));
   }
 
   /** Picks a peer for whoever waits. */
@@ -291,9 +291,9 @@ export class ServiceChannel implements CallChannel {
     const link = this.#links.get(peer);
     if (link !== undefined) {
       this.#links.delete(peer);
-      const ending = link.close(timeoutMs === undefined ? {} : { timeoutMs });
-      this.#ending.add(ending);
-      void ending.finally(() => this.#ending.delete(ending));
+      this.#ending.add(link);
+      const options = timeoutMs === undefined ? {} : { timeoutMs };
+      void link.close(options).finally(() => this.#ending.delete(link));
     }
   }
 
