@@ -143,7 +143,9 @@ function taskModule(code: string): string {
 /** Runs the examples, each on the peer that it is about. */
 function taskRunner(): string {
   return `
+import { createRouterTransport } from "@connectrpc/connect";
 import { createPeerRouter, Endpoint, type PeerRouter } from "connect-quic";
+import { createRendezvous, Rendezvous } from "connect-quic/rendezvous";
 import { createGreetClient, type GreetClient, registerGreetService } from "./gen/greet/v1/greet_quic.js";
 ${tasks.map((_, index) => `import { task as task${index} } from "./task-${index}.ts";`).join("\n")}
 
@@ -164,6 +166,11 @@ registerGreetService(router, {
     }
   },
 });
+await using place = createRendezvous();
+place.routes(router);
+const atPlace = new Rendezvous({ transport: createRouterTransport(place.routes) });
+await using registration = atPlace.register(served, { services: ["greet.v1.GreetService"] });
+await registration.ready();
 await using endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
 const ticket = served.ticket();
 const calling: Context = { endpoint, router, ticket, client: createGreetClient(endpoint, ticket) };

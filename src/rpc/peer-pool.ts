@@ -96,7 +96,8 @@ export class PeerPool {
   /** Told before the source began anew, and not since. */
   #unseen: Set<Pooled> | undefined;
   #isComplete = false;
-  #connections = 0;
+  /** Those that are connected or dialed. */
+  readonly #linked = new Set<Pooled>();
   #count = 0;
   /** Of all peers, in a row. */
   #failures = 0;
@@ -247,7 +248,7 @@ export class PeerPool {
   #best(allowed: (peer: Pooled) => boolean): Pooled | undefined {
     const byLatency = this.#options.policy === "nearest";
     let best: Pooled | undefined;
-    for (const peer of this.#peers.values()) {
+    for (const peer of this.#linked) {
       if (peer.state.type === "ready" && allowed(peer)) {
         const further = best === undefined || !byLatency ? 0 : latencyOf(best) - latencyOf(peer);
         if (best === undefined || further > 0 || (further === 0 && peer.usedAt < best.usedAt)) {
@@ -260,25 +261,33 @@ export class PeerPool {
 
   /** Of those that the key prefers, the first one that is ready; nobody where one before it is to be waited for. */
   #first(keyHash: number, allowed: (peer: Pooled) => boolean, now: number): Pooled | undefined {
-    const target = heaviest(
-      this.#peers.values(),
-      keyHash,
-      (peer) => allowed(peer) && (peer.state.type === "ready" || isUntried(peer, now)),
-    );
-    const again = heaviest(
-      this.#peers.values(),
-      keyHash,
-      (peer) => allowed(peer) && peer.state.type === "aside" && peer.state.untilMs <= now,
-    );
-    if (again !== undefined && heaviest([again, ...(target ? [target] : [])], keyHash) === again) {
+    const target = new Heaviest(keyHash);
+    const again = new Heaviest(keyHash);
+    for (const peer of this.#peers.values()) {
+      const { state } = peer;
+      if (!allowed(peer)) {
+        continue;
+      }
+      if (state.type === "ready" || isUntried(peer, now)) {
+        target.weigh(peer);
+      } else if (state.type === "aside" && state.untilMs <= now) {
+        again.weigh(peer);
+      }
+    }
+    if (again.peer !== undefined && again.isBefore(target)) {
       // Calls go elsewhere until it has proved to be there.
-      this.#open(again, now);
+      this.#open(again.peer, now);
     }
-    if (target?.state.type === "idle" && !this.#open(target, now)) {
-      const isReady = (peer: Pooled): boolean => allowed(peer) && peer.state.type === "ready";
-      return heaviest(this.#peers.values(), keyHash, isReady);
+    if (target.peer?.state.type === "idle" && !this.#open(target.peer, now)) {
+      const ready = new Heaviest(keyHash);
+      for (const peer of this.#linked) {
+        if (allowed(peer) && peer.state.type === "ready") {
+          ready.weigh(peer);
+        }
+      }
+      return ready.peer;
     }
-    return target?.state.type === "ready" ? target : undefined;
+    return target.peer?.state.type === "ready" ? target.peer : undefined;
   }
 
   /** Dials the peer, if need be in the place of one that has had no call for longest. */
@@ -286,7 +295,7 @@ export class PeerPool {
     if (now < this.#notBeforeMs) {
       return false;
     }
-    if (this.#connections >= this.#options.maxConnections) {
+    if (this.#linked.size >= this.#options.maxConnections) {
       const unused = this.#leastOf(
         (each) =>
           each.state.type === "unhealthy" ||
@@ -305,18 +314,18 @@ export class PeerPool {
   /** Keeps as many connected as may be, and rather those that serve. */
   #fill(now: number, random: number): void {
     const { maxConnections } = this.#options;
-    if (now < this.#notBeforeMs || this.#peers.size <= this.#connections) {
+    if (now < this.#notBeforeMs || this.#peers.size <= this.#linked.size) {
       return;
     }
     for (;;) {
       const unhealthy =
-        this.#connections < maxConnections
+        this.#linked.size < maxConnections
           ? undefined
           : this.#leastOf(
               ({ state }) => state.type === "unhealthy",
               ({ dialedAt }) => dialedAt,
             );
-      const hasRoom = this.#connections < maxConnections || unhealthy !== undefined;
+      const hasRoom = this.#linked.size < maxConnections || unhealthy !== undefined;
       const next = hasRoom ? this.#nextToDial(now) : undefined;
       if (next === undefined) {
         return;
@@ -332,7 +341,7 @@ export class PeerPool {
   /** Where there are more peers than connections, one nearer than those may be among them. */
   #explore(now: number, random: number): void {
     const { isBusy, maxConnections } = this.#options;
-    const isFull = this.#connections >= maxConnections && this.#peers.size > this.#connections;
+    const isFull = this.#linked.size >= maxConnections && this.#peers.size > this.#linked.size;
     if (!isFull) {
       this.#exploreAtMs = undefined;
       return;
@@ -367,12 +376,13 @@ export class PeerPool {
     return best;
   }
 
+  /** Of those that are connected or dialed. */
   #leastOf(
     allowed: (peer: Pooled) => boolean,
     measure: (peer: Pooled) => number,
   ): Pooled | undefined {
     let least: Pooled | undefined;
-    for (const peer of this.#peers.values()) {
+    for (const peer of this.#linked) {
       if (allowed(peer) && (least === undefined || measure(peer) < measure(least))) {
         least = peer;
       }
@@ -380,8 +390,9 @@ export class PeerPool {
     return least;
   }
 
+  /** Of those that are connected or dialed. */
   #some(wanted: (peer: Pooled) => boolean): boolean {
-    for (const peer of this.#peers.values()) {
+    for (const peer of this.#linked) {
       if (wanted(peer)) {
         return true;
       }
@@ -419,9 +430,12 @@ export class PeerPool {
 
   /** The one place where states change. */
   #become(peer: Pooled, state: PooledState): void {
-    this.#connections -= isConnected(peer) ? 1 : 0;
     peer.state = state;
-    this.#connections += isConnected(peer) ? 1 : 0;
+    if (isConnected(peer)) {
+      this.#linked.add(peer);
+    } else {
+      this.#linked.delete(peer);
+    }
   }
 
   /** The peer, if it is still one of the pool that has a connection. */
@@ -466,22 +480,25 @@ function latencyOf({ latencyMs }: PooledPeer): number {
   return latencyMs ?? Number.MAX_SAFE_INTEGER;
 }
 
-/** The first in the order of a key. */
-function heaviest(
-  peers: Iterable<Pooled>,
-  keyHash: number,
-  allowed: (peer: Pooled) => boolean = () => true,
-): Pooled | undefined {
-  let best: Pooled | undefined;
-  let bestWeight = -1;
-  for (const peer of peers) {
-    if (allowed(peer)) {
-      const weight = weightOf(keyHash, peer.hash);
-      if (weight > bestWeight || (weight === bestWeight && peer.key < (best?.key ?? ""))) {
-        best = peer;
-        bestWeight = weight;
-      }
+/** Finds the first in the order of a key. */
+class Heaviest {
+  peer: Pooled | undefined;
+  #weight = -1;
+  readonly #keyHash: number;
+
+  constructor(keyHash: number) {
+    this.#keyHash = keyHash;
+  }
+
+  weigh(peer: Pooled): void {
+    const weight = weightOf(this.#keyHash, peer.hash);
+    if (weight > this.#weight || (weight === this.#weight && peer.key < (this.peer?.key ?? ""))) {
+      this.peer = peer;
+      this.#weight = weight;
     }
   }
-  return best;
+
+  isBefore(other: Heaviest): boolean {
+    return this.#weight > other.#weight;
+  }
 }

@@ -22,10 +22,6 @@ export interface ServiceChannelOptions
 /** How old a latency may be by which a peer is picked. Milliseconds. */
 const measureMs = 1_000;
 
-interface Waiting {
-  readonly timer: Timer;
-}
-
 /**
  * The way to the peers of a service: each call gets a session with one of them. The source is followed, and peers are
  * dialed, from the first call on.
@@ -39,7 +35,7 @@ export class ServiceChannel implements CallChannel {
     HttpSession,
     { readonly peer: PooledPeer; readonly link: PeerLink }
   >();
-  readonly #waiters = new Map<SessionWaiter, Waiting>();
+  readonly #waiters = new Map<SessionWaiter, Timer>();
   /** Who got a call, which asks again when they have refused it. */
   readonly #given = new WeakMap<SessionWaiter, Set<PooledPeer>>();
   /** Links whose calls run on, and which take no new ones. */
@@ -106,16 +102,19 @@ export class ServiceChannel implements CallChannel {
         this.forget(waiter);
         waiter.unreachable(this.#nobody(timeoutMs));
       });
-      this.#waiters.set(waiter, { timer });
+      this.#waiters.set(waiter, timer);
     }
-    this.#update();
+    if (session === undefined || this.#options.policy === "sticky") {
+      // A key may want another peer connected, though the call has one.
+      this.#update();
+    }
     return session;
   }
 
   forget(waiter: SessionWaiter): void {
-    const waiting = this.#waiters.get(waiter);
-    if (waiting !== undefined) {
-      this.#options.endpoint.platform.clearTimer(waiting.timer);
+    const timer = this.#waiters.get(waiter);
+    if (timer !== undefined) {
+      this.#options.endpoint.platform.clearTimer(timer);
       this.#waiters.delete(waiter);
     }
   }
