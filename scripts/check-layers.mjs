@@ -73,7 +73,7 @@ const layers = [
   // The worker of the command line, and its page, which runs in browsers and sees of the worker its messages alone.
   {
     folder: "worker",
-    uses: ["base", "identity", "endpoint", "rpc", "worker/gen"],
+    uses: ["base", "identity", "discovery", "endpoint", "rpc", "rendezvous", "worker/gen"],
     usesTypes: ["net"],
     packages: ["@bufbuild/protobuf", "@connectrpc/connect", "@connectrpc/connect-node"],
   },

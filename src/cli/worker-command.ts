@@ -16,7 +16,9 @@ import { exitCode } from "./exit-code.ts";
 import { explain } from "./explain.ts";
 import { parseListenAddress } from "./listen-address.ts";
 import { type OptionValues, secondsOf } from "./option-table.ts";
+import { meetingOf, placeOptionTable } from "./place-options.ts";
 import { rejectArguments } from "./positionals.ts";
+import { printable } from "./printable.ts";
 import { relayOptionTable, relaysOf } from "./relay-options.ts";
 import { configOptionTable, readSettings } from "./settings.ts";
 import { UsageError } from "./usage-error.ts";
@@ -56,6 +58,7 @@ const workerOptionTable = {
     help: "a STUN server, which is asked where it sees us",
   },
   ...discoveryOptionTable,
+  ...placeOptionTable,
   "recheck-interval": {
     type: "string",
     value: "<seconds>",
@@ -88,10 +91,13 @@ const defaultPage: ListenAddress = { host: "127.0.0.1", port: 0 };
 
 export const workerCommand: Command = {
   name: "worker",
-  summary: "run a peer with a web page: network, peers, chat, benchmark",
+  summary: "run a peer with a web page: network, peers, chat, benchmark, files",
   usage: "[options]",
   about: `Runs a peer that shows on a web page who it is, what network it is in, and its peers: which way data goes to them, how
-long that takes, a chat with them, and benchmarks. Prints the URL of the page and the ticket.
+long that takes, a chat with them, benchmarks and files. Prints the URL of the page and the ticket.
+
+With --rendezvous it registers there with its name, labels and addresses, shows who else is there, and finds partners. Where
+that cannot be reached it says so, goes on, and tries again until it can.
 
 The page is for this machine alone, unless --page says otherwise; then a browser has to show a token. It speaks plain HTTP:
 across a network, put a server in front of it that does TLS, and name it with --page-host.
@@ -99,7 +105,7 @@ across a network, put a server in front of it that does TLS, and name it with --
 Each option can also be an environment variable: --page-token is CONNECT_QUIC_PAGE_TOKEN; several values stand apart by
 blanks. Or it stands in the file that --config names. The command line counts first, then the environment, then the file.
 
-Ctrl-C or SIGTERM ends it after the peers were told; the second time it ends at once. Exit code: 0 after that, 1 when it
+Ctrl-C or SIGTERM ends it after it has unregistered and told its peers; the second time it ends at once. Exit code: 0 after that, 1 when it
 cannot listen.`,
   options: workerOptionTable,
   run: async (args, { bindEndpoint, note, platform, print, signal }) => {
@@ -108,9 +114,14 @@ cannot listen.`,
     const page = pageOf(values);
     const recheckIntervalMs = secondsOf("recheck-interval", values["recheck-interval"], 1);
     values.peer?.forEach(parseTarget);
+    await using meeting = meetingOf(values);
     const files = page === undefined ? undefined : await readPageFiles();
     const endpoint = await bindEndpoint({
       ...(await endpointOptionsOf(values)),
+      discovery: [
+        ...discoveryOf(values.discovery),
+        ...(meeting === undefined ? [] : [meeting.place.discovery]),
+      ],
       platform,
       onError: (error) => note(explain(error)),
     });
@@ -121,6 +132,7 @@ cannot listen.`,
         name: values.name ?? "",
         version: packageVersion(),
         peers: values.peer ?? [],
+        meeting: meeting && { ...meeting, onTold: (text) => note(printable(text)) },
         ...(recheckIntervalMs === undefined ? {} : { recheckIntervalMs }),
       });
       await using server =
@@ -171,7 +183,6 @@ async function endpointOptionsOf(values: Settings): Promise<EndpointOptions> {
       : { authorize: ({ id }) => allowed.some((one) => one.equals(id)) }),
     relays: relaysOf(values),
     stunServers: values.stun ?? [],
-    discovery: discoveryOf(values.discovery),
     transport: { idleTimeoutMs },
   };
 }

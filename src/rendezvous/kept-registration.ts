@@ -41,7 +41,8 @@ export interface RegisterOptions extends RegistrationContent {
 
 export type RegistrationState =
   | { readonly type: "registering" }
-  | { readonly type: "registered" }
+  /** `problem` while the place does not answer: the registration holds until its lease ends. */
+  | { readonly type: "registered"; readonly problem?: ConnectError }
   /** The last attempt has failed; the next one comes after a pause. */
   | { readonly type: "waiting"; readonly error: ConnectError }
   /** Another program has registered with the same key, so this one has given up. */
@@ -274,6 +275,7 @@ export class KeptRegistration implements AsyncDisposable {
         const timeoutMs = Math.min(callTimeoutMs, Math.max(1_000, leaseMs / 3));
         const renewed = await client.renew({ lease }, { signal, timeoutMs });
         delays.succeeded();
+        this.#answered();
         waitMs = (renewed.leaseMs / 3) * (0.8 + 0.4 * randomFraction(platform));
       } catch (error) {
         signal.throwIfAborted();
@@ -296,6 +298,7 @@ export class KeptRegistration implements AsyncDisposable {
         for await (const { closing } of client.hold({ lease }, { signal })) {
           if (!closing) {
             delays.succeeded();
+            this.#answered();
           }
         }
       } catch (error) {
@@ -318,8 +321,16 @@ export class KeptRegistration implements AsyncDisposable {
       case Code.AlreadyExists:
         return "replaced";
       default:
+        this.#become({ type: "registered", problem });
         this.#options.onError?.(problem);
         return undefined;
+    }
+  }
+
+  /** The place does, of which there may have been doubts. */
+  #answered(): void {
+    if (this.#state.type === "registered" && this.#state.problem !== undefined) {
+      this.#become({ type: "registered" });
     }
   }
 

@@ -61,6 +61,14 @@ export function consoleService(
       worker.cancelBenchmark(Number(number));
       return {};
     },
+    findPartner: ({ pool }) => {
+      worker.findPartner(pool);
+      return {};
+    },
+    leavePartner: () => {
+      worker.leavePartner();
+      return {};
+    },
     checkNetwork: async () => {
       await worker.checkNetwork();
       return {};

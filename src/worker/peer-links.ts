@@ -37,6 +37,8 @@ const maxRedialMs = 30_000;
 interface Dial {
   readonly unwanted: AbortController;
   readonly done: Promise<void>;
+  /** The conversation that there is may go on, and is the last. */
+  readonly lastly: AbortController;
 }
 
 /** Conversations with peers: those that they begin, and those with peers that are dialed until they are not wanted. */
@@ -70,7 +72,23 @@ export class PeerLinks {
       throw new ConnectError(`there are ${maxPeers} peers already`, Code.ResourceExhausted);
     }
     const unwanted = new AbortController();
-    this.#dials.set(id, { unwanted, done: this.#keepDialing(addr, unwanted.signal) });
+    const lastly = new AbortController();
+    const done = this.#keepDialing(addr, unwanted.signal, lastly.signal);
+    this.#dials.set(id, { unwanted, lastly, done });
+  }
+
+  /** Dials a peer no more once it is lost, or right now where it is not connected. */
+  release(id: string): void {
+    const dial = this.#dials.get(id);
+    if (dial === undefined) {
+      return;
+    }
+    this.#dials.delete(id);
+    dial.lastly.abort();
+    if (this.get(id) === undefined) {
+      dial.unwanted.abort(new Error(notDialed));
+    }
+    this.#events.notDialed(id);
   }
 
   /** Ends the conversations with a peer, and dials it no more. */
@@ -120,7 +138,11 @@ export class PeerLinks {
     })();
   };
 
-  async #keepDialing(addr: EndpointAddr, unwanted: AbortSignal): Promise<void> {
+  async #keepDialing(
+    addr: EndpointAddr,
+    unwanted: AbortSignal,
+    lastly: AbortSignal,
+  ): Promise<void> {
     const id = addr.id.toString();
     const transport = this.#router.transportTo(addr, {
       keepAliveIntervalMs,
@@ -128,16 +150,16 @@ export class PeerLinks {
     });
     let redialMs = firstRedialMs;
     try {
-      while (!unwanted.aborted) {
+      while (!unwanted.aborted && !lastly.aborted) {
         const linked = this.get(id);
         if (linked !== undefined) {
           // It has dialed us.
-          await Promise.race([linked.ended, aborted(unwanted)]);
+          await Promise.race([linked.ended, aborted(unwanted), aborted(lastly)]);
           continue;
         }
         const link = this.#createLink(id, transport);
         const wasOpen = await this.#converse(link, addr, unwanted);
-        await this.#pause(redialMs, unwanted);
+        await this.#pause(redialMs, AbortSignal.any([unwanted, lastly]));
         redialMs = wasOpen ? firstRedialMs : Math.min(redialMs * 2, maxRedialMs);
       }
     } finally {
@@ -245,6 +267,7 @@ export class PeerLinks {
 
 const hasLeft = "it has left";
 const disconnected = "disconnected here";
+const notDialed = "not dialed any more";
 /** How long a peer may take to end a conversation as well. */
 const leaveMs = 1_000;
 

@@ -34,3 +34,11 @@ export const maxLatencies = 60;
 export const maxRates = 120;
 /** Pages that watch at once. */
 export const maxWatchers = 16;
+/** Workers at the place of rendezvous that pages are told. More are counted. */
+export const maxFound = 500;
+/** Workers there that are counted besides: as many as a place takes by default. */
+export const maxUntold = 100_000;
+/** Labels of such a worker, beside its name. */
+export const maxFoundLabels = 8;
+/** Characters of a label's key, and of its value; what is longer is cut. */
+export const maxLabelLength = 64;

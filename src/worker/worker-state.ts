@@ -8,12 +8,18 @@ import {
   Direction,
   type Event,
   EventSchema,
+  type FoundWorker,
+  FoundWorkerSchema,
   type Network,
   NetworkSchema,
+  type Pairing,
+  PairingSchema,
   Path,
   type Peer,
   PeerSchema,
   PeerState,
+  type Place,
+  PlaceSchema,
   type Self,
   SelfSchema,
   type WatchResponse,
@@ -25,11 +31,15 @@ import {
   maxBenchmarks,
   maxEventLength,
   maxEvents,
+  maxFound,
+  maxFoundLabels,
+  maxLabelLength,
   maxLatencies,
   maxMessages,
   maxNameLength,
   maxPeers,
   maxRates,
+  maxUntold,
 } from "./worker-limits.ts";
 
 /** How data goes to a peer, now. */
@@ -74,6 +84,15 @@ export class WorkerState {
   readonly #changed: () => void;
   readonly #self: Part<Self> = { value: create(SelfSchema), version: 0 };
   readonly #network: Part<Network> = { value: create(NetworkSchema), version: 0 };
+  /** None until it is named. */
+  readonly #place: Part<Place> = {
+    value: create(PlaceSchema, { pairing: create(PairingSchema) }),
+    version: -1,
+  };
+  readonly #found = new Map<string, Part<FoundWorker>>();
+  readonly #gone: Part<string>[] = [];
+  /** Ids of workers at the place for which there was no room. */
+  readonly #untold = new Set<string>();
   readonly #peers = new Map<string, Part<Peer>>();
   readonly #benchmarks = new Map<number, BenchmarkPart>();
   readonly #messages: Part<ChatMessage>[] = [];
@@ -92,6 +111,10 @@ export class WorkerState {
 
   get self(): Readonly<Self> {
     return this.#self.value;
+  }
+
+  get place(): Readonly<Place> {
+    return this.#place.value;
   }
 
   peer(id: string): Readonly<Peer> | undefined {
@@ -118,12 +141,17 @@ export class WorkerState {
       messages: fresh(this.#messages),
       benchmarks: fresh(this.#benchmarks.values()),
       events: fresh(this.#events),
+      gone: reset ? [] : fresh(this.#gone),
+      found: fresh(this.#found.values()),
     });
     if (this.#self.version > seen) {
       changes.self = this.#self.value;
     }
     if (this.#network.version > seen) {
       changes.network = this.#network.value;
+    }
+    if (this.#place.version > seen) {
+      changes.place = this.#place.value;
     }
     return { changes, version: this.#version };
   }
@@ -134,6 +162,63 @@ export class WorkerState {
 
   setNetwork(network: Partial<Omit<Network, `$${string}`>>): void {
     this.#change(this.#network, network);
+  }
+
+  /** `at` when it may have come into another state. */
+  setPlace(place: Partial<Omit<Place, `$${string}` | "pairing" | "sinceMs">>, at?: Moment): void {
+    const isNews = at !== undefined && place.state !== this.#place.value.state;
+    this.#change(this.#place, {
+      ...place,
+      ...(place.problem === undefined ? {} : { problem: plainLine(place.problem, maxEventLength) }),
+      ...(isNews ? { sinceMs: BigInt(at.unixMs) } : {}),
+    });
+  }
+
+  /** All of it: what is not given is empty. */
+  setPairing(
+    pairing: Pick<Pairing, "state"> & Partial<Pick<Pairing, "partnerId" | "pool" | "problem">>,
+    { unixMs }: Moment,
+  ): void {
+    const before = this.#place.value.pairing;
+    const sinceMs = pairing.state === before?.state ? before.sinceMs : BigInt(unixMs);
+    const problem = plainLine(pairing.problem ?? "", maxEventLength);
+    this.#change(this.#place, {
+      pairing: create(PairingSchema, { ...pairing, problem, sinceMs }),
+    });
+  }
+
+  /** A worker is at the place, or says something else of itself. */
+  found(worker: Pick<FoundWorker, "id" | "labels" | "name" | "registeredAtMs">): void {
+    const { id } = worker;
+    if (!this.#found.has(id) && this.#found.size >= maxFound) {
+      if (this.#untold.size < maxUntold) {
+        this.#untold.add(id);
+        this.setPlace({ untold: this.#untold.size });
+      }
+      return;
+    }
+    const labels = Object.entries(worker.labels)
+      .slice(0, maxFoundLabels)
+      .map((label) => label.map((text) => plainLine(text, maxLabelLength)));
+    const value = create(FoundWorkerSchema, {
+      ...worker,
+      name: plainLine(worker.name, maxNameLength),
+      labels: Object.fromEntries(labels),
+    });
+    this.#found.set(id, { value, version: this.#nextVersion() });
+    if (this.#untold.delete(id)) {
+      this.setPlace({ untold: this.#untold.size });
+    }
+  }
+
+  /** A worker is no longer at the place. */
+  gone(id: string): void {
+    if (this.#untold.delete(id)) {
+      this.setPlace({ untold: this.#untold.size });
+    } else if (this.#found.delete(id)) {
+      const forgotten = this.#append(this.#gone, id, maxFound);
+      this.#forgottenAt = Math.max(this.#forgottenAt, forgotten?.version ?? 0);
+    }
   }
 
   /** A dial of the peer begins. False: there are too many peers. */
@@ -363,11 +448,10 @@ export class WorkerState {
     part.version = this.#nextVersion();
   }
 
-  #append<T>(log: Part<T>[], value: T, max: number): void {
+  /** Returns what was dropped for it. */
+  #append<T>(log: Part<T>[], value: T, max: number): Part<T> | undefined {
     log.push({ value, version: this.#nextVersion() });
-    if (log.length > max) {
-      log.shift();
-    }
+    return log.length > max ? log.shift() : undefined;
   }
 
   #nextVersion(): number {

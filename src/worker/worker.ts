@@ -10,6 +10,7 @@ import { EndpointTicket } from "../identity/endpoint-ticket.ts";
 import { parseTarget } from "../identity/target.ts";
 import { formatTransportAddr, type TransportAddr } from "../identity/transport-addr.ts";
 import type { NetReport } from "../net/net-report.ts";
+import { RendezvousError } from "../rendezvous/rendezvous-error.ts";
 import { createPeerRouter, type PeerRouter } from "../rpc/peer-router.ts";
 import { Benchmarks } from "./benchmarks.ts";
 import { ChatDatagrams, datagramAlpn } from "./chat-datagrams.ts";
@@ -22,7 +23,11 @@ import {
   PeerState,
 } from "./gen/connectquic/worker/v1/console_pb.js";
 import { WorkerService } from "./gen/connectquic/worker/v1/worker_pb.js";
+import type { MeetingPlace } from "./meeting-place.ts";
 import { messageOf, PeerLinks } from "./peer-links.ts";
+import { PlaceMember } from "./place-member.ts";
+import { plainLine } from "./plain-text.ts";
+import { maxNameLength } from "./worker-limits.ts";
 import { type Moment, type PathSample, WorkerState } from "./worker-state.ts";
 
 export interface WorkerOptions {
@@ -35,12 +40,27 @@ export interface WorkerOptions {
   readonly peers?: readonly string[];
   /** From one look at the network to the next. Milliseconds, default 60000. */
   readonly recheckIntervalMs?: number;
+  /** Where to register, see who else is there, and find partners. Default: nowhere. */
+  readonly meeting?: WorkerMeeting | undefined;
+}
+
+export interface WorkerMeeting {
+  /** Who made it closes it, after the worker. */
+  readonly place: MeetingPlace;
+  /** What the worker says of itself, besides its `name`. Default none. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Find a partner out of this pool, and another whenever there is none. Default: when somebody asks. */
+  readonly pool?: string | undefined;
+  /** Takes what is told of the place, for people; the page has it as well. */
+  readonly onTold?: (text: string) => void;
 }
 
 const sampleIntervalMs = 1_000;
 const defaultRecheckIntervalMs = 60_000;
 /** Calls of one peer at once. */
 const maxConcurrentCalls = 32;
+/** Which the router serves by itself. */
+const healthService = "grpc.health.v1.Health";
 /** Of peers: above what data of a benchmark takes. Bytes. */
 const readMaxBytes = 256 * 1_024;
 
@@ -55,6 +75,7 @@ export class Worker implements AsyncDisposable {
   readonly #links: PeerLinks;
   readonly #datagrams: ChatDatagrams;
   readonly #benchmarks: Benchmarks;
+  readonly #member: PlaceMember | undefined;
   readonly #ending = new AbortController();
   readonly #recheckIntervalMs: number;
   readonly #timers = new Set<Timer>();
@@ -63,7 +84,10 @@ export class Worker implements AsyncDisposable {
   #checking: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
-  /** Throws IdentityError for a peer that is neither a ticket nor an id, and a ConnectError for the worker's own. */
+  /**
+   * Throws IdentityError for a peer that is neither a ticket nor an id, a ConnectError for the worker's own, and
+   * RendezvousError for labels or a pool that cannot be.
+   */
   constructor(options: WorkerOptions) {
     const { endpoint, name = "", version = "", peers = [] } = options;
     this.#endpoint = endpoint;
@@ -116,6 +140,7 @@ export class Worker implements AsyncDisposable {
     for (const addr of addrs) {
       this.#links.dial(addr);
     }
+    this.#member = options.meeting && this.#join(options.meeting, name);
   }
 
   /** Dials a ticket or an id, and again whenever it is lost. Returns the id. Throws a ConnectError. */
@@ -167,6 +192,24 @@ export class Worker implements AsyncDisposable {
     }
   }
 
+  /** Waits for a partner out of a pool, who is then dialed. Throws a ConnectError. */
+  findPartner(pool: string): void {
+    try {
+      this.#memberOrThrow().findPartner(pool);
+    } catch (error) {
+      throw error instanceof RendezvousError
+        ? new ConnectError(error.message, Code.InvalidArgument, undefined, undefined, error)
+        : error;
+    }
+  }
+
+  /** Ends the wait for a partner, or the pair. Throws a ConnectError. */
+  leavePartner(): void {
+    if (!this.#memberOrThrow().leavePartner()) {
+      throw new ConnectError("there is neither a wait nor a partner", Code.FailedPrecondition);
+    }
+  }
+
   /** Looks at the network, once however many ask. */
   checkNetwork(): Promise<void> {
     this.#checking ??= this.#check().finally(() => {
@@ -180,7 +223,7 @@ export class Worker implements AsyncDisposable {
     return this.#ending.signal;
   }
 
-  /** Tells the peers, and closes the endpoint. Idempotent. */
+  /** Is no longer healthy, unregisters, tells the peers, and closes the endpoint. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -195,13 +238,51 @@ export class Worker implements AsyncDisposable {
     for (const timer of this.#timers) {
       this.#endpoint.platform.clearTimer(timer);
     }
+    this.#router.health.set("", false);
     this.#benchmarks.close();
-    await this.#links.close();
+    await Promise.all([this.#member?.close(), this.#links.close()]);
     await Promise.all([
       this.#router.close({ graceMs: 1_000 }),
       this.#datagramRouter.close({ timeoutMs: 0 }),
     ]);
     await this.#endpoint.close({ timeoutMs: 1_000 });
+  }
+
+  #join({ place, labels = {}, pool, onTold }: WorkerMeeting, name: string): PlaceMember {
+    place.use(this.#endpoint);
+    return new PlaceMember({
+      place,
+      endpoint: this.#endpoint,
+      state: this.state,
+      services: [WorkerService.typeName, healthService],
+      labels: name === "" ? labels : { name: plainLine(name, maxNameLength), ...labels },
+      pool,
+      at: () => this.#at(),
+      dial: (addr) => this.#dialPartner(addr),
+      tell: (text, options) => {
+        this.state.event(this.#at(), text, options);
+        onTold?.(text);
+      },
+    });
+  }
+
+  #dialPartner(addr: EndpointAddr): () => void {
+    const id = addr.id.toString();
+    if (this.state.peer(id)?.dialed === true) {
+      return () => {};
+    }
+    this.#links.dial(addr);
+    return () => this.#links.release(id);
+  }
+
+  #memberOrThrow(): PlaceMember {
+    if (this.#member === undefined) {
+      throw new ConnectError(
+        "the worker uses no place of rendezvous: see --rendezvous",
+        Code.FailedPrecondition,
+      );
+    }
+    return this.#member;
   }
 
   #addrOf(target: string): EndpointAddr {

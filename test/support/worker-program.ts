@@ -46,61 +46,119 @@ export class WorkerProgram implements Disposable {
     return RunningWorker.start(join(this.folder, "src/cli/main.js"), args, env);
   }
 
+  /** Starts a place of rendezvous on loopback, and waits until it is there. */
+  startPlace(args: readonly string[] = []): Promise<RunningPlace> {
+    return RunningPlace.start(join(this.folder, "src/cli/main.js"), args);
+  }
+
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
 
-export class RunningWorker implements AsyncDisposable {
-  /** With the token, if there is one; empty without a page. */
-  readonly page: string;
-  readonly id: string;
-  readonly ticket: string;
+/** A command of the program in a process of its own, which prints lines with a name and a value. */
+class RunningCommand implements AsyncDisposable {
+  readonly lines: ReadonlyMap<string, string>;
   readonly #child: ChildProcess;
   readonly #closed: Promise<unknown>;
+  readonly #told: { text: string };
 
-  private constructor(
-    child: ChildProcess,
-    closed: Promise<unknown>,
-    lines: ReadonlyMap<string, string>,
-  ) {
-    this.#child = child;
-    this.#closed = closed;
-    this.page = lines.get("page") ?? "";
-    this.id = lines.get("id") ?? "";
-    this.ticket = lines.get("ticket") ?? "";
+  protected constructor(started: StartedCommand) {
+    this.lines = started.lines;
+    this.#child = started.child;
+    this.#closed = started.closed;
+    this.#told = started.told;
   }
+
+  /** What it has printed to stderr so far. */
+  get told(): string {
+    return this.#told.text;
+  }
+
+  /** Ends it without a chance to say goodbye. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#closed;
+  }
+
+  /** Ends it as Ctrl-C does. Resolves with the exit code. */
+  async stop(): Promise<number | null> {
+    this.#child.kill("SIGINT");
+    await this.#closed;
+    return this.#child.exitCode;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+}
+
+interface StartedCommand {
+  readonly child: ChildProcess;
+  readonly closed: Promise<unknown>;
+  readonly lines: ReadonlyMap<string, string>;
+  readonly told: { text: string };
+}
+
+/** Resolves when it has printed its ticket. Rejects with its stderr when it ends before. */
+async function startCommand(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<StartedCommand> {
+  const child = spawn(process.execPath, [program, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const kill = (): void => {
+    child.kill("SIGKILL");
+  };
+  process.once("exit", kill);
+  const closed = once(child, "close").finally(() => process.off("exit", kill));
+  const told = { text: "" };
+  child.stderr.setEncoding("utf8").on("data", (text) => {
+    told.text += text;
+  });
+  const lines = new Map<string, string>();
+  for await (const line of createInterface({ input: child.stdout })) {
+    const [, name = "", value = ""] = /^(\S+) +(.*)$/.exec(line) ?? [];
+    lines.set(name, value);
+    if (name === "ticket") {
+      // What else it prints is not waited for, and keeps nothing open.
+      child.stdout.resume();
+      return { child, closed, lines, told };
+    }
+  }
+  await closed;
+  throw new Error(`${args[0]} ended with ${child.exitCode}: ${told.text}`);
+}
+
+export class RunningPlace extends RunningCommand {
+  readonly url: string = this.lines.get("rendezvous") ?? "";
+  readonly id: string = this.lines.get("id") ?? "";
+  readonly ticket: string = this.lines.get("ticket") ?? "";
+
+  static async start(program: string, args: readonly string[]): Promise<RunningPlace> {
+    const listen = args.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
+    const bind = args.includes("--bind") ? [] : ["--bind", "127.0.0.1:0"];
+    const all = ["rendezvous", "--dev", ...listen, ...bind, ...args];
+    return new RunningPlace(await startCommand(program, all, {}));
+  }
+}
+
+export class RunningWorker extends RunningCommand {
+  /** With the token, if there is one; empty without a page. */
+  readonly page: string = this.lines.get("page") ?? "";
+  readonly id: string = this.lines.get("id") ?? "";
+  readonly ticket: string = this.lines.get("ticket") ?? "";
 
   static async start(
     program: string,
     args: readonly string[],
     env: Readonly<Record<string, string>>,
   ): Promise<RunningWorker> {
-    const child = spawn(
-      process.execPath,
-      [program, "worker", ...(args.includes("--bind") ? [] : ["--bind", "127.0.0.1:0"]), ...args],
-      { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] },
-    );
-    const kill = (): void => {
-      child.kill("SIGKILL");
-    };
-    process.once("exit", kill);
-    const closed = once(child, "close").finally(() => process.off("exit", kill));
-    let stderr = "";
-    child.stderr.setEncoding("utf8").on("data", (text) => {
-      stderr += text;
-    });
-    const lines = new Map<string, string>();
-    // The last line, after which stdout is left open and nothing more is said.
-    for await (const line of createInterface({ input: child.stdout })) {
-      const [, name = "", value = ""] = /^(\S+) +(.*)$/.exec(line) ?? [];
-      lines.set(name, value);
-      if (name === "ticket") {
-        return new RunningWorker(child, closed, lines);
-      }
-    }
-    await closed;
-    throw new Error(`the worker ended with ${child.exitCode}: ${stderr}`);
+    const bind = args.includes("--bind") ? [] : ["--bind", "127.0.0.1:0"];
+    return new RunningWorker(await startCommand(program, ["worker", ...bind, ...args], env));
   }
 
   /** Calls to it as its page makes them. */
@@ -127,22 +185,5 @@ export class RunningWorker implements AsyncDisposable {
       ending.abort();
     }
     throw new Error("the worker has ended");
-  }
-
-  /** Ends it without a chance to say goodbye. */
-  async kill(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#closed;
-  }
-
-  /** Ends it as Ctrl-C does. Resolves with the exit code. */
-  async stop(): Promise<number | null> {
-    this.#child.kill("SIGINT");
-    await this.#closed;
-    return this.#child.exitCode;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.kill();
   }
 }

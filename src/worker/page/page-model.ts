@@ -2,8 +2,10 @@ import type {
   Benchmark,
   ChatMessage,
   Event,
+  FoundWorker,
   Network,
   Peer,
+  Place,
   Self,
   WatchResponse,
 } from "../gen/connectquic/worker/v1/console_pb.js";
@@ -16,6 +18,9 @@ const maxBenchmarks = 50;
 export class PageModel {
   self: Self | undefined;
   network: Network | undefined;
+  place: Place | undefined;
+  /** Workers at the place. */
+  readonly found: Map<string, FoundWorker> = new Map();
   readonly peers: Map<string, Peer> = new Map();
   readonly benchmarks: Map<string, Benchmark> = new Map();
   messages: ChatMessage[] = [];
@@ -23,6 +28,7 @@ export class PageModel {
 
   apply(changes: WatchResponse): void {
     if (changes.reset) {
+      this.found.clear();
       this.peers.clear();
       this.benchmarks.clear();
       this.messages = [];
@@ -30,6 +36,13 @@ export class PageModel {
     }
     this.self = changes.self ?? this.self;
     this.network = changes.network ?? this.network;
+    this.place = changes.place ?? this.place;
+    for (const id of changes.gone) {
+      this.found.delete(id);
+    }
+    for (const worker of changes.found) {
+      this.found.set(worker.id, worker);
+    }
     for (const peer of changes.peers) {
       this.peers.set(peer.id, peer);
     }

@@ -74,6 +74,27 @@ export declare type WatchResponse = Message<"connectquic.worker.v1.WatchResponse
    * @generated from field: repeated connectquic.worker.v1.Event events = 7;
    */
   events: Event[];
+
+  /**
+   * Unset: as before, and none where there was none.
+   *
+   * @generated from field: connectquic.worker.v1.Place place = 8;
+   */
+  place?: Place | undefined;
+
+  /**
+   * Workers that are no longer at the place: their ids. These come first, where an id is among the found as well.
+   *
+   * @generated from field: repeated string gone = 9;
+   */
+  gone: string[];
+
+  /**
+   * Workers at the place that are new or have changed.
+   *
+   * @generated from field: repeated connectquic.worker.v1.FoundWorker found = 10;
+   */
+  found: FoundWorker[];
 };
 
 /**
@@ -211,6 +232,164 @@ export declare type Network_Relay = Message<"connectquic.worker.v1.Network.Relay
  * Use `create(Network_RelaySchema)` to create a new message.
  */
 export declare const Network_RelaySchema: GenMessage<Network_Relay>;
+
+/**
+ * The place of rendezvous that the worker uses.
+ *
+ * @generated from message connectquic.worker.v1.Place
+ */
+export declare type Place = Message<"connectquic.worker.v1.Place"> & {
+  /**
+   * Its URL, or its id where it is dialed by that.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string namespace = 2;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: connectquic.worker.v1.PlaceState state = 3;
+   */
+  state: PlaceState;
+
+  /**
+   * What is wrong; also while the worker is registered, when the place cannot be reached. Empty: nothing.
+   *
+   * @generated from field: string problem = 4;
+   */
+  problem: string;
+
+  /**
+   * When it came into this state, in milliseconds since 1970.
+   *
+   * @generated from field: uint64 since_ms = 5;
+   */
+  sinceMs: bigint;
+
+  /**
+   * What the worker says of itself.
+   *
+   * @generated from field: map<string, string> labels = 6;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * @generated from field: repeated string services = 7;
+   */
+  services: string[];
+
+  /**
+   * All workers that are there have been told, those that are counted here excepted.
+   *
+   * @generated from field: bool listed = 8;
+   */
+  listed: boolean;
+
+  /**
+   * Workers that are there, above the 500 that are told.
+   *
+   * @generated from field: uint32 untold = 9;
+   */
+  untold: number;
+
+  /**
+   * @generated from field: connectquic.worker.v1.Pairing pairing = 10;
+   */
+  pairing?: Pairing | undefined;
+};
+
+/**
+ * Describes the message connectquic.worker.v1.Place.
+ * Use `create(PlaceSchema)` to create a new message.
+ */
+export declare const PlaceSchema: GenMessage<Place>;
+
+/**
+ * @generated from message connectquic.worker.v1.Pairing
+ */
+export declare type Pairing = Message<"connectquic.worker.v1.Pairing"> & {
+  /**
+   * @generated from field: connectquic.worker.v1.PairingState state = 1;
+   */
+  state: PairingState;
+
+  /**
+   * Whoever names the same pool may be the partner.
+   *
+   * @generated from field: string pool = 2;
+   */
+  pool: string;
+
+  /**
+   * Empty without one.
+   *
+   * @generated from field: string partner_id = 3;
+   */
+  partnerId: string;
+
+  /**
+   * How the last wait or pair ended, or what is wrong while it waits. Empty: nothing to be said.
+   *
+   * @generated from field: string problem = 4;
+   */
+  problem: string;
+
+  /**
+   * When it came into this state, in milliseconds since 1970. 0: it has never been in another.
+   *
+   * @generated from field: uint64 since_ms = 5;
+   */
+  sinceMs: bigint;
+};
+
+/**
+ * Describes the message connectquic.worker.v1.Pairing.
+ * Use `create(PairingSchema)` to create a new message.
+ */
+export declare const PairingSchema: GenMessage<Pairing>;
+
+/**
+ * A worker at the place. It has said all of this itself: not to be believed, save the id once it is dialed.
+ *
+ * @generated from message connectquic.worker.v1.FoundWorker
+ */
+export declare type FoundWorker = Message<"connectquic.worker.v1.FoundWorker"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its label `name`.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * The other labels.
+   *
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * When it came, by the clock of the place, in milliseconds since 1970.
+   *
+   * @generated from field: uint64 registered_at_ms = 4;
+   */
+  registeredAtMs: bigint;
+};
+
+/**
+ * Describes the message connectquic.worker.v1.FoundWorker.
+ * Use `create(FoundWorkerSchema)` to create a new message.
+ */
+export declare const FoundWorkerSchema: GenMessage<FoundWorker>;
 
 /**
  * @generated from message connectquic.worker.v1.Peer
@@ -618,6 +797,60 @@ export declare type CancelBenchmarkResponse = Message<"connectquic.worker.v1.Can
 export declare const CancelBenchmarkResponseSchema: GenMessage<CancelBenchmarkResponse>;
 
 /**
+ * @generated from message connectquic.worker.v1.FindPartnerRequest
+ */
+export declare type FindPartnerRequest = Message<"connectquic.worker.v1.FindPartnerRequest"> & {
+  /**
+   * At most 128 bytes.
+   *
+   * @generated from field: string pool = 1;
+   */
+  pool: string;
+};
+
+/**
+ * Describes the message connectquic.worker.v1.FindPartnerRequest.
+ * Use `create(FindPartnerRequestSchema)` to create a new message.
+ */
+export declare const FindPartnerRequestSchema: GenMessage<FindPartnerRequest>;
+
+/**
+ * @generated from message connectquic.worker.v1.FindPartnerResponse
+ */
+export declare type FindPartnerResponse = Message<"connectquic.worker.v1.FindPartnerResponse"> & {
+};
+
+/**
+ * Describes the message connectquic.worker.v1.FindPartnerResponse.
+ * Use `create(FindPartnerResponseSchema)` to create a new message.
+ */
+export declare const FindPartnerResponseSchema: GenMessage<FindPartnerResponse>;
+
+/**
+ * @generated from message connectquic.worker.v1.LeavePartnerRequest
+ */
+export declare type LeavePartnerRequest = Message<"connectquic.worker.v1.LeavePartnerRequest"> & {
+};
+
+/**
+ * Describes the message connectquic.worker.v1.LeavePartnerRequest.
+ * Use `create(LeavePartnerRequestSchema)` to create a new message.
+ */
+export declare const LeavePartnerRequestSchema: GenMessage<LeavePartnerRequest>;
+
+/**
+ * @generated from message connectquic.worker.v1.LeavePartnerResponse
+ */
+export declare type LeavePartnerResponse = Message<"connectquic.worker.v1.LeavePartnerResponse"> & {
+};
+
+/**
+ * Describes the message connectquic.worker.v1.LeavePartnerResponse.
+ * Use `create(LeavePartnerResponseSchema)` to create a new message.
+ */
+export declare const LeavePartnerResponseSchema: GenMessage<LeavePartnerResponse>;
+
+/**
  * @generated from message connectquic.worker.v1.CheckNetworkRequest
  */
 export declare type CheckNetworkRequest = Message<"connectquic.worker.v1.CheckNetworkRequest"> & {
@@ -672,6 +905,72 @@ export enum NatMapping {
  * Describes the enum connectquic.worker.v1.NatMapping.
  */
 export declare const NatMappingSchema: GenEnum<NatMapping>;
+
+/**
+ * @generated from enum connectquic.worker.v1.PlaceState
+ */
+export enum PlaceState {
+  /**
+   * @generated from enum value: PLACE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: PLACE_STATE_REGISTERING = 1;
+   */
+  REGISTERING = 1,
+
+  /**
+   * @generated from enum value: PLACE_STATE_REGISTERED = 2;
+   */
+  REGISTERED = 2,
+
+  /**
+   * The last attempt has failed; the next one comes after a pause.
+   *
+   * @generated from enum value: PLACE_STATE_WAITING = 3;
+   */
+  WAITING = 3,
+
+  /**
+   * Another program has registered with the same key, so this one has given up.
+   *
+   * @generated from enum value: PLACE_STATE_REPLACED = 4;
+   */
+  REPLACED = 4,
+}
+
+/**
+ * Describes the enum connectquic.worker.v1.PlaceState.
+ */
+export declare const PlaceStateSchema: GenEnum<PlaceState>;
+
+/**
+ * @generated from enum connectquic.worker.v1.PairingState
+ */
+export enum PairingState {
+  /**
+   * Neither waiting nor paired.
+   *
+   * @generated from enum value: PAIRING_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: PAIRING_STATE_WAITING = 1;
+   */
+  WAITING = 1,
+
+  /**
+   * @generated from enum value: PAIRING_STATE_PAIRED = 2;
+   */
+  PAIRED = 2,
+}
+
+/**
+ * Describes the enum connectquic.worker.v1.PairingState.
+ */
+export declare const PairingStateSchema: GenEnum<PairingState>;
 
 /**
  * @generated from enum connectquic.worker.v1.PeerState
@@ -901,6 +1200,27 @@ export declare const ConsoleService: GenService<{
     methodKind: "unary";
     input: typeof CancelBenchmarkRequestSchema;
     output: typeof CancelBenchmarkResponseSchema;
+  },
+  /**
+   * Waits for a partner out of a pool of the place, who is then dialed, until `LeavePartner`; `Watch` tells what comes of it.
+   * Who waits or is paired already leaves that. FAILED_PRECONDITION: the worker uses no place.
+   *
+   * @generated from rpc connectquic.worker.v1.ConsoleService.FindPartner
+   */
+  findPartner: {
+    methodKind: "unary";
+    input: typeof FindPartnerRequestSchema;
+    output: typeof FindPartnerResponseSchema;
+  },
+  /**
+   * Ends the wait, or the pair; a conversation goes on. FAILED_PRECONDITION: neither is.
+   *
+   * @generated from rpc connectquic.worker.v1.ConsoleService.LeavePartner
+   */
+  leavePartner: {
+    methodKind: "unary";
+    input: typeof LeavePartnerRequestSchema;
+    output: typeof LeavePartnerResponseSchema;
   },
   /**
    * Looks at the network now.

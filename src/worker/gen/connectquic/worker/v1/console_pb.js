@@ -8,7 +8,7 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc, tsEnum } from "@bufbuild/
  * Describes the file connectquic/worker/v1/console.proto.
  */
 export const file_connectquic_worker_v1_console = /*@__PURE__*/
-  fileDesc("CiNjb25uZWN0cXVpYy93b3JrZXIvdjEvY29uc29sZS5wcm90bxIVY29ubmVjdHF1aWMud29ya2VyLnYxIg4KDFdhdGNoUmVxdWVzdCLAAgoNV2F0Y2hSZXNwb25zZRINCgVyZXNldBgBIAEoCBIpCgRzZWxmGAIgASgLMhsuY29ubmVjdHF1aWMud29ya2VyLnYxLlNlbGYSLwoHbmV0d29yaxgDIAEoCzIeLmNvbm5lY3RxdWljLndvcmtlci52MS5OZXR3b3JrEioKBXBlZXJzGAQgAygLMhsuY29ubmVjdHF1aWMud29ya2VyLnYxLlBlZXISNAoIbWVzc2FnZXMYBSADKAsyIi5jb25uZWN0cXVpYy53b3JrZXIudjEuQ2hhdE1lc3NhZ2USNAoKYmVuY2htYXJrcxgGIAMoCzIgLmNvbm5lY3RxdWljLndvcmtlci52MS5CZW5jaG1hcmsSLAoGZXZlbnRzGAcgAygLMhwuY29ubmVjdHF1aWMud29ya2VyLnYxLkV2ZW50IkEKBFNlbGYSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZ0aWNrZXQYAyABKAkSDwoHdmVyc2lvbhgEIAEoCSLMAgoHTmV0d29yaxIQCghjaGVja2luZxgBIAEoCBIVCg1jaGVja2VkX2F0X21zGAIgASgEEhAKA3VkcBgDIAEoCEgAiAEBEjYKC25hdF9tYXBwaW5nGAQgASgOMiEuY29ubmVjdHF1aWMud29ya2VyLnYxLk5hdE1hcHBpbmcSGAoQcHVibGljX2FkZHJlc3NlcxgFIAMoCRIVCg1vd25fYWRkcmVzc2VzGAYgAygJEhIKCmhvbWVfcmVsYXkYByABKAkSNAoGcmVsYXlzGAggAygLMiQuY29ubmVjdHF1aWMud29ya2VyLnYxLk5ldHdvcmsuUmVsYXkaSwoFUmVsYXkSCwoDdXJsGAEgASgJEhcKCmxhdGVuY3lfbXMYAiABKAFIAIgBARINCgVlcnJvchgDIAEoCUINCgtfbGF0ZW5jeV9tc0IGCgRfdWRwIoECCgRQZWVyEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSLwoFc3RhdGUYAyABKA4yIC5jb25uZWN0cXVpYy53b3JrZXIudjEuUGVlclN0YXRlEg8KB3Byb2JsZW0YBCABKAkSDgoGZGlhbGVkGAUgASgIEikKBHBhdGgYBiABKA4yGy5jb25uZWN0cXVpYy53b3JrZXIudjEuUGF0aBIOCgZyZW1vdGUYByABKAkSFAoMbGF0ZW5jaWVzX21zGAggAygCEhIKCmJ5dGVzX3NlbnQYCSABKAQSFgoOYnl0ZXNfcmVjZWl2ZWQYCiABKAQSEAoIc2luY2VfbXMYCyABKAQiigEKC0NoYXRNZXNzYWdlEg4KBm51bWJlchgBIAEoBBIPCgdwZWVyX2lkGAIgASgJEhAKCG91dGdvaW5nGAMgASgIEisKA3dheRgEIAEoDjIeLmNvbm5lY3RxdWljLndvcmtlci52MS5DaGF0V2F5EgwKBHRleHQYBSABKAkSDQoFYXRfbXMYBiABKAQiiAIKCUJlbmNobWFyaxIOCgZudW1iZXIYASABKAQSDwoHcGVlcl9pZBgCIAEoCRIzCglkaXJlY3Rpb24YAyABKA4yIC5jb25uZWN0cXVpYy53b3JrZXIudjEuRGlyZWN0aW9uEhIKCmJlZ3VuX2hlcmUYBCABKAgSEwoLdG90YWxfYnl0ZXMYBSABKAQSEgoKZG9uZV9ieXRlcxgGIAEoBBISCgplbGFwc2VkX21zGAcgASgBEg0KBXJhdGVzGAggAygBEjQKBXN0YXRlGAkgASgOMiUuY29ubmVjdHF1aWMud29ya2VyLnYxLkJlbmNobWFya1N0YXRlEg8KB3Byb2JsZW0YCiABKAkiRQoFRXZlbnQSDgoGbnVtYmVyGAEgASgEEg0KBWF0X21zGAIgASgEEg8KB3dhcm5pbmcYAyABKAgSDAoEdGV4dBgEIAEoCSIdCgtEaWFsUmVxdWVzdBIOCgZ0YXJnZXQYASABKAkiHwoMRGlhbFJlc3BvbnNlEg8KB3BlZXJfaWQYASABKAkiJAoRRGlzY29ubmVjdFJlcXVlc3QSDwoHcGVlcl9pZBgBIAEoCSIUChJEaXNjb25uZWN0UmVzcG9uc2UiYAoSU2VuZE1lc3NhZ2VSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkSKwoDd2F5GAIgASgOMh4uY29ubmVjdHF1aWMud29ya2VyLnYxLkNoYXRXYXkSDAoEdGV4dBgDIAEoCSIVChNTZW5kTWVzc2FnZVJlc3BvbnNlInIKFVN0YXJ0QmVuY2htYXJrUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJEjMKCWRpcmVjdGlvbhgCIAEoDjIgLmNvbm5lY3RxdWljLndvcmtlci52MS5EaXJlY3Rpb24SEwoLdG90YWxfYnl0ZXMYAyABKAQiKAoWU3RhcnRCZW5jaG1hcmtSZXNwb25zZRIOCgZudW1iZXIYASABKAQiKAoWQ2FuY2VsQmVuY2htYXJrUmVxdWVzdBIOCgZudW1iZXIYASABKAQiGQoXQ2FuY2VsQmVuY2htYXJrUmVzcG9uc2UiFQoTQ2hlY2tOZXR3b3JrUmVxdWVzdCIWChRDaGVja05ldHdvcmtSZXNwb25zZSqJAQoKTmF0TWFwcGluZxIbChdOQVRfTUFQUElOR19VTlNQRUNJRklFRBAAEhQKEE5BVF9NQVBQSU5HX05PTkUQARIkCiBOQVRfTUFQUElOR19FTkRQT0lOVF9JTkRFUEVOREVOVBACEiIKHk5BVF9NQVBQSU5HX0VORFBPSU5UX0RFUEVOREVOVBADKo0BCglQZWVyU3RhdGUSGgoWUEVFUl9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVBFRVJfU1RBVEVfQ09OTkVDVElORxABEhgKFFBFRVJfU1RBVEVfQ09OTkVDVEVEEAISEwoPUEVFUl9TVEFURV9MT1NUEAMSGgoWUEVFUl9TVEFURV9VTlJFQUNIQUJMRRAEKj0KBFBhdGgSFAoQUEFUSF9VTlNQRUNJRklFRBAAEg8KC1BBVEhfRElSRUNUEAESDgoKUEFUSF9SRUxBWRACKk8KB0NoYXRXYXkSGAoUQ0hBVF9XQVlfVU5TUEVDSUZJRUQQABITCg9DSEFUX1dBWV9TVFJFQU0QARIVChFDSEFUX1dBWV9EQVRBR1JBTRACKlQKCURpcmVjdGlvbhIZChVESVJFQ1RJT05fVU5TUEVDSUZJRUQQABIUChBESVJFQ1RJT05fVVBMT0FEEAESFgoSRElSRUNUSU9OX0RPV05MT0FEEAIqowEKDkJlbmNobWFya1N0YXRlEh8KG0JFTkNITUFSS19TVEFURV9VTlNQRUNJRklFRBAAEhsKF0JFTkNITUFSS19TVEFURV9SVU5OSU5HEAESGAoUQkVOQ0hNQVJLX1NUQVRFX0RPTkUQAhIdChlCRU5DSE1BUktfU1RBVEVfQ0FOQ0VMTEVEEAMSGgoWQkVOQ0hNQVJLX1NUQVRFX0ZBSUxFRBAEMsoFCg5Db25zb2xlU2VydmljZRJUCgVXYXRjaBIjLmNvbm5lY3RxdWljLndvcmtlci52MS5XYXRjaFJlcXVlc3QaJC5jb25uZWN0cXVpYy53b3JrZXIudjEuV2F0Y2hSZXNwb25zZTABEk8KBERpYWwSIi5jb25uZWN0cXVpYy53b3JrZXIudjEuRGlhbFJlcXVlc3QaIy5jb25uZWN0cXVpYy53b3JrZXIudjEuRGlhbFJlc3BvbnNlEmEKCkRpc2Nvbm5lY3QSKC5jb25uZWN0cXVpYy53b3JrZXIudjEuRGlzY29ubmVjdFJlcXVlc3QaKS5jb25uZWN0cXVpYy53b3JrZXIudjEuRGlzY29ubmVjdFJlc3BvbnNlEmQKC1NlbmRNZXNzYWdlEikuY29ubmVjdHF1aWMud29ya2VyLnYxLlNlbmRNZXNzYWdlUmVxdWVzdBoqLmNvbm5lY3RxdWljLndvcmtlci52MS5TZW5kTWVzc2FnZVJlc3BvbnNlEm0KDlN0YXJ0QmVuY2htYXJrEiwuY29ubmVjdHF1aWMud29ya2VyLnYxLlN0YXJ0QmVuY2htYXJrUmVxdWVzdBotLmNvbm5lY3RxdWljLndvcmtlci52MS5TdGFydEJlbmNobWFya1Jlc3BvbnNlEnAKD0NhbmNlbEJlbmNobWFyaxItLmNvbm5lY3RxdWljLndvcmtlci52MS5DYW5jZWxCZW5jaG1hcmtSZXF1ZXN0Gi4uY29ubmVjdHF1aWMud29ya2VyLnYxLkNhbmNlbEJlbmNobWFya1Jlc3BvbnNlEmcKDENoZWNrTmV0d29yaxIqLmNvbm5lY3RxdWljLndvcmtlci52MS5DaGVja05ldHdvcmtSZXF1ZXN0GisuY29ubmVjdHF1aWMud29ya2VyLnYxLkNoZWNrTmV0d29ya1Jlc3BvbnNlYgZwcm90bzM");
+  fileDesc("CiNjb25uZWN0cXVpYy93b3JrZXIvdjEvY29uc29sZS5wcm90bxIVY29ubmVjdHF1aWMud29ya2VyLnYxIg4KDFdhdGNoUmVxdWVzdCKuAwoNV2F0Y2hSZXNwb25zZRINCgVyZXNldBgBIAEoCBIpCgRzZWxmGAIgASgLMhsuY29ubmVjdHF1aWMud29ya2VyLnYxLlNlbGYSLwoHbmV0d29yaxgDIAEoCzIeLmNvbm5lY3RxdWljLndvcmtlci52MS5OZXR3b3JrEioKBXBlZXJzGAQgAygLMhsuY29ubmVjdHF1aWMud29ya2VyLnYxLlBlZXISNAoIbWVzc2FnZXMYBSADKAsyIi5jb25uZWN0cXVpYy53b3JrZXIudjEuQ2hhdE1lc3NhZ2USNAoKYmVuY2htYXJrcxgGIAMoCzIgLmNvbm5lY3RxdWljLndvcmtlci52MS5CZW5jaG1hcmsSLAoGZXZlbnRzGAcgAygLMhwuY29ubmVjdHF1aWMud29ya2VyLnYxLkV2ZW50EisKBXBsYWNlGAggASgLMhwuY29ubmVjdHF1aWMud29ya2VyLnYxLlBsYWNlEgwKBGdvbmUYCSADKAkSMQoFZm91bmQYCiADKAsyIi5jb25uZWN0cXVpYy53b3JrZXIudjEuRm91bmRXb3JrZXIiQQoEU2VsZhIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEg4KBnRpY2tldBgDIAEoCRIPCgd2ZXJzaW9uGAQgASgJIswCCgdOZXR3b3JrEhAKCGNoZWNraW5nGAEgASgIEhUKDWNoZWNrZWRfYXRfbXMYAiABKAQSEAoDdWRwGAMgASgISACIAQESNgoLbmF0X21hcHBpbmcYBCABKA4yIS5jb25uZWN0cXVpYy53b3JrZXIudjEuTmF0TWFwcGluZxIYChBwdWJsaWNfYWRkcmVzc2VzGAUgAygJEhUKDW93bl9hZGRyZXNzZXMYBiADKAkSEgoKaG9tZV9yZWxheRgHIAEoCRI0CgZyZWxheXMYCCADKAsyJC5jb25uZWN0cXVpYy53b3JrZXIudjEuTmV0d29yay5SZWxheRpLCgVSZWxheRILCgN1cmwYASABKAkSFwoKbGF0ZW5jeV9tcxgCIAEoAUgAiAEBEg0KBWVycm9yGAMgASgJQg0KC19sYXRlbmN5X21zQgYKBF91ZHAiyQIKBVBsYWNlEgwKBG5hbWUYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEjAKBXN0YXRlGAMgASgOMiEuY29ubmVjdHF1aWMud29ya2VyLnYxLlBsYWNlU3RhdGUSDwoHcHJvYmxlbRgEIAEoCRIQCghzaW5jZV9tcxgFIAEoBBI4CgZsYWJlbHMYBiADKAsyKC5jb25uZWN0cXVpYy53b3JrZXIudjEuUGxhY2UuTGFiZWxzRW50cnkSEAoIc2VydmljZXMYByADKAkSDgoGbGlzdGVkGAggASgIEg4KBnVudG9sZBgJIAEoDRIvCgdwYWlyaW5nGAogASgLMh4uY29ubmVjdHF1aWMud29ya2VyLnYxLlBhaXJpbmcaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKCAQoHUGFpcmluZxIyCgVzdGF0ZRgBIAEoDjIjLmNvbm5lY3RxdWljLndvcmtlci52MS5QYWlyaW5nU3RhdGUSDAoEcG9vbBgCIAEoCRISCgpwYXJ0bmVyX2lkGAMgASgJEg8KB3Byb2JsZW0YBCABKAkSEAoIc2luY2VfbXMYBSABKAQisAEKC0ZvdW5kV29ya2VyEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSPgoGbGFiZWxzGAMgAygLMi4uY29ubmVjdHF1aWMud29ya2VyLnYxLkZvdW5kV29ya2VyLkxhYmVsc0VudHJ5EhgKEHJlZ2lzdGVyZWRfYXRfbXMYBCABKAQaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKBAgoEUGVlchIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEi8KBXN0YXRlGAMgASgOMiAuY29ubmVjdHF1aWMud29ya2VyLnYxLlBlZXJTdGF0ZRIPCgdwcm9ibGVtGAQgASgJEg4KBmRpYWxlZBgFIAEoCBIpCgRwYXRoGAYgASgOMhsuY29ubmVjdHF1aWMud29ya2VyLnYxLlBhdGgSDgoGcmVtb3RlGAcgASgJEhQKDGxhdGVuY2llc19tcxgIIAMoAhISCgpieXRlc19zZW50GAkgASgEEhYKDmJ5dGVzX3JlY2VpdmVkGAogASgEEhAKCHNpbmNlX21zGAsgASgEIooBCgtDaGF0TWVzc2FnZRIOCgZudW1iZXIYASABKAQSDwoHcGVlcl9pZBgCIAEoCRIQCghvdXRnb2luZxgDIAEoCBIrCgN3YXkYBCABKA4yHi5jb25uZWN0cXVpYy53b3JrZXIudjEuQ2hhdFdheRIMCgR0ZXh0GAUgASgJEg0KBWF0X21zGAYgASgEIogCCglCZW5jaG1hcmsSDgoGbnVtYmVyGAEgASgEEg8KB3BlZXJfaWQYAiABKAkSMwoJZGlyZWN0aW9uGAMgASgOMiAuY29ubmVjdHF1aWMud29ya2VyLnYxLkRpcmVjdGlvbhISCgpiZWd1bl9oZXJlGAQgASgIEhMKC3RvdGFsX2J5dGVzGAUgASgEEhIKCmRvbmVfYnl0ZXMYBiABKAQSEgoKZWxhcHNlZF9tcxgHIAEoARINCgVyYXRlcxgIIAMoARI0CgVzdGF0ZRgJIAEoDjIlLmNvbm5lY3RxdWljLndvcmtlci52MS5CZW5jaG1hcmtTdGF0ZRIPCgdwcm9ibGVtGAogASgJIkUKBUV2ZW50Eg4KBm51bWJlchgBIAEoBBINCgVhdF9tcxgCIAEoBBIPCgd3YXJuaW5nGAMgASgIEgwKBHRleHQYBCABKAkiHQoLRGlhbFJlcXVlc3QSDgoGdGFyZ2V0GAEgASgJIh8KDERpYWxSZXNwb25zZRIPCgdwZWVyX2lkGAEgASgJIiQKEURpc2Nvbm5lY3RSZXF1ZXN0Eg8KB3BlZXJfaWQYASABKAkiFAoSRGlzY29ubmVjdFJlc3BvbnNlImAKElNlbmRNZXNzYWdlUmVxdWVzdBIPCgdwZWVyX2lkGAEgASgJEisKA3dheRgCIAEoDjIeLmNvbm5lY3RxdWljLndvcmtlci52MS5DaGF0V2F5EgwKBHRleHQYAyABKAkiFQoTU2VuZE1lc3NhZ2VSZXNwb25zZSJyChVTdGFydEJlbmNobWFya1JlcXVlc3QSDwoHcGVlcl9pZBgBIAEoCRIzCglkaXJlY3Rpb24YAiABKA4yIC5jb25uZWN0cXVpYy53b3JrZXIudjEuRGlyZWN0aW9uEhMKC3RvdGFsX2J5dGVzGAMgASgEIigKFlN0YXJ0QmVuY2htYXJrUmVzcG9uc2USDgoGbnVtYmVyGAEgASgEIigKFkNhbmNlbEJlbmNobWFya1JlcXVlc3QSDgoGbnVtYmVyGAEgASgEIhkKF0NhbmNlbEJlbmNobWFya1Jlc3BvbnNlIiIKEkZpbmRQYXJ0bmVyUmVxdWVzdBIMCgRwb29sGAEgASgJIhUKE0ZpbmRQYXJ0bmVyUmVzcG9uc2UiFQoTTGVhdmVQYXJ0bmVyUmVxdWVzdCIWChRMZWF2ZVBhcnRuZXJSZXNwb25zZSIVChNDaGVja05ldHdvcmtSZXF1ZXN0IhYKFENoZWNrTmV0d29ya1Jlc3BvbnNlKokBCgpOYXRNYXBwaW5nEhsKF05BVF9NQVBQSU5HX1VOU1BFQ0lGSUVEEAASFAoQTkFUX01BUFBJTkdfTk9ORRABEiQKIE5BVF9NQVBQSU5HX0VORFBPSU5UX0lOREVQRU5ERU5UEAISIgoeTkFUX01BUFBJTkdfRU5EUE9JTlRfREVQRU5ERU5UEAMqlQEKClBsYWNlU3RhdGUSGwoXUExBQ0VfU1RBVEVfVU5TUEVDSUZJRUQQABIbChdQTEFDRV9TVEFURV9SRUdJU1RFUklORxABEhoKFlBMQUNFX1NUQVRFX1JFR0lTVEVSRUQQAhIXChNQTEFDRV9TVEFURV9XQUlUSU5HEAMSGAoUUExBQ0VfU1RBVEVfUkVQTEFDRUQQBCpiCgxQYWlyaW5nU3RhdGUSHQoZUEFJUklOR19TVEFURV9VTlNQRUNJRklFRBAAEhkKFVBBSVJJTkdfU1RBVEVfV0FJVElORxABEhgKFFBBSVJJTkdfU1RBVEVfUEFJUkVEEAIqjQEKCVBlZXJTdGF0ZRIaChZQRUVSX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVUEVFUl9TVEFURV9DT05ORUNUSU5HEAESGAoUUEVFUl9TVEFURV9DT05ORUNURUQQAhITCg9QRUVSX1NUQVRFX0xPU1QQAxIaChZQRUVSX1NUQVRFX1VOUkVBQ0hBQkxFEAQqPQoEUGF0aBIUChBQQVRIX1VOU1BFQ0lGSUVEEAASDwoLUEFUSF9ESVJFQ1QQARIOCgpQQVRIX1JFTEFZEAIqTwoHQ2hhdFdheRIYChRDSEFUX1dBWV9VTlNQRUNJRklFRBAAEhMKD0NIQVRfV0FZX1NUUkVBTRABEhUKEUNIQVRfV0FZX0RBVEFHUkFNEAIqVAoJRGlyZWN0aW9uEhkKFURJUkVDVElPTl9VTlNQRUNJRklFRBAAEhQKEERJUkVDVElPTl9VUExPQUQQARIWChJESVJFQ1RJT05fRE9XTkxPQUQQAiqjAQoOQmVuY2htYXJrU3RhdGUSHwobQkVOQ0hNQVJLX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXQkVOQ0hNQVJLX1NUQVRFX1JVTk5JTkcQARIYChRCRU5DSE1BUktfU1RBVEVfRE9ORRACEh0KGUJFTkNITUFSS19TVEFURV9DQU5DRUxMRUQQAxIaChZCRU5DSE1BUktfU1RBVEVfRkFJTEVEEAQymQcKDkNvbnNvbGVTZXJ2aWNlElQKBVdhdGNoEiMuY29ubmVjdHF1aWMud29ya2VyLnYxLldhdGNoUmVxdWVzdBokLmNvbm5lY3RxdWljLndvcmtlci52MS5XYXRjaFJlc3BvbnNlMAESTwoERGlhbBIiLmNvbm5lY3RxdWljLndvcmtlci52MS5EaWFsUmVxdWVzdBojLmNvbm5lY3RxdWljLndvcmtlci52MS5EaWFsUmVzcG9uc2USYQoKRGlzY29ubmVjdBIoLmNvbm5lY3RxdWljLndvcmtlci52MS5EaXNjb25uZWN0UmVxdWVzdBopLmNvbm5lY3RxdWljLndvcmtlci52MS5EaXNjb25uZWN0UmVzcG9uc2USZAoLU2VuZE1lc3NhZ2USKS5jb25uZWN0cXVpYy53b3JrZXIudjEuU2VuZE1lc3NhZ2VSZXF1ZXN0GiouY29ubmVjdHF1aWMud29ya2VyLnYxLlNlbmRNZXNzYWdlUmVzcG9uc2USbQoOU3RhcnRCZW5jaG1hcmsSLC5jb25uZWN0cXVpYy53b3JrZXIudjEuU3RhcnRCZW5jaG1hcmtSZXF1ZXN0Gi0uY29ubmVjdHF1aWMud29ya2VyLnYxLlN0YXJ0QmVuY2htYXJrUmVzcG9uc2UScAoPQ2FuY2VsQmVuY2htYXJrEi0uY29ubmVjdHF1aWMud29ya2VyLnYxLkNhbmNlbEJlbmNobWFya1JlcXVlc3QaLi5jb25uZWN0cXVpYy53b3JrZXIudjEuQ2FuY2VsQmVuY2htYXJrUmVzcG9uc2USZAoLRmluZFBhcnRuZXISKS5jb25uZWN0cXVpYy53b3JrZXIudjEuRmluZFBhcnRuZXJSZXF1ZXN0GiouY29ubmVjdHF1aWMud29ya2VyLnYxLkZpbmRQYXJ0bmVyUmVzcG9uc2USZwoMTGVhdmVQYXJ0bmVyEiouY29ubmVjdHF1aWMud29ya2VyLnYxLkxlYXZlUGFydG5lclJlcXVlc3QaKy5jb25uZWN0cXVpYy53b3JrZXIudjEuTGVhdmVQYXJ0bmVyUmVzcG9uc2USZwoMQ2hlY2tOZXR3b3JrEiouY29ubmVjdHF1aWMud29ya2VyLnYxLkNoZWNrTmV0d29ya1JlcXVlc3QaKy5jb25uZWN0cXVpYy53b3JrZXIudjEuQ2hlY2tOZXR3b3JrUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * Describes the message connectquic.worker.v1.WatchRequest.
@@ -46,116 +46,165 @@ export const Network_RelaySchema = /*@__PURE__*/
   messageDesc(file_connectquic_worker_v1_console, 3, 0);
 
 /**
+ * Describes the message connectquic.worker.v1.Place.
+ * Use `create(PlaceSchema)` to create a new message.
+ */
+export const PlaceSchema = /*@__PURE__*/
+  messageDesc(file_connectquic_worker_v1_console, 4);
+
+/**
+ * Describes the message connectquic.worker.v1.Pairing.
+ * Use `create(PairingSchema)` to create a new message.
+ */
+export const PairingSchema = /*@__PURE__*/
+  messageDesc(file_connectquic_worker_v1_console, 5);
+
+/**
+ * Describes the message connectquic.worker.v1.FoundWorker.
+ * Use `create(FoundWorkerSchema)` to create a new message.
+ */
+export const FoundWorkerSchema = /*@__PURE__*/
+  messageDesc(file_connectquic_worker_v1_console, 6);
+
+/**
  * Describes the message connectquic.worker.v1.Peer.
  * Use `create(PeerSchema)` to create a new message.
  */
 export const PeerSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 4);
+  messageDesc(file_connectquic_worker_v1_console, 7);
 
 /**
  * Describes the message connectquic.worker.v1.ChatMessage.
  * Use `create(ChatMessageSchema)` to create a new message.
  */
 export const ChatMessageSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 5);
+  messageDesc(file_connectquic_worker_v1_console, 8);
 
 /**
  * Describes the message connectquic.worker.v1.Benchmark.
  * Use `create(BenchmarkSchema)` to create a new message.
  */
 export const BenchmarkSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 6);
+  messageDesc(file_connectquic_worker_v1_console, 9);
 
 /**
  * Describes the message connectquic.worker.v1.Event.
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 7);
+  messageDesc(file_connectquic_worker_v1_console, 10);
 
 /**
  * Describes the message connectquic.worker.v1.DialRequest.
  * Use `create(DialRequestSchema)` to create a new message.
  */
 export const DialRequestSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 8);
+  messageDesc(file_connectquic_worker_v1_console, 11);
 
 /**
  * Describes the message connectquic.worker.v1.DialResponse.
  * Use `create(DialResponseSchema)` to create a new message.
  */
 export const DialResponseSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 9);
+  messageDesc(file_connectquic_worker_v1_console, 12);
 
 /**
  * Describes the message connectquic.worker.v1.DisconnectRequest.
  * Use `create(DisconnectRequestSchema)` to create a new message.
  */
 export const DisconnectRequestSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 10);
+  messageDesc(file_connectquic_worker_v1_console, 13);
 
 /**
  * Describes the message connectquic.worker.v1.DisconnectResponse.
  * Use `create(DisconnectResponseSchema)` to create a new message.
  */
 export const DisconnectResponseSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 11);
+  messageDesc(file_connectquic_worker_v1_console, 14);
 
 /**
  * Describes the message connectquic.worker.v1.SendMessageRequest.
  * Use `create(SendMessageRequestSchema)` to create a new message.
  */
 export const SendMessageRequestSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 12);
+  messageDesc(file_connectquic_worker_v1_console, 15);
 
 /**
  * Describes the message connectquic.worker.v1.SendMessageResponse.
  * Use `create(SendMessageResponseSchema)` to create a new message.
  */
 export const SendMessageResponseSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 13);
+  messageDesc(file_connectquic_worker_v1_console, 16);
 
 /**
  * Describes the message connectquic.worker.v1.StartBenchmarkRequest.
  * Use `create(StartBenchmarkRequestSchema)` to create a new message.
  */
 export const StartBenchmarkRequestSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 14);
+  messageDesc(file_connectquic_worker_v1_console, 17);
 
 /**
  * Describes the message connectquic.worker.v1.StartBenchmarkResponse.
  * Use `create(StartBenchmarkResponseSchema)` to create a new message.
  */
 export const StartBenchmarkResponseSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 15);
+  messageDesc(file_connectquic_worker_v1_console, 18);
 
 /**
  * Describes the message connectquic.worker.v1.CancelBenchmarkRequest.
  * Use `create(CancelBenchmarkRequestSchema)` to create a new message.
  */
 export const CancelBenchmarkRequestSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 16);
+  messageDesc(file_connectquic_worker_v1_console, 19);
 
 /**
  * Describes the message connectquic.worker.v1.CancelBenchmarkResponse.
  * Use `create(CancelBenchmarkResponseSchema)` to create a new message.
  */
 export const CancelBenchmarkResponseSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 17);
+  messageDesc(file_connectquic_worker_v1_console, 20);
+
+/**
+ * Describes the message connectquic.worker.v1.FindPartnerRequest.
+ * Use `create(FindPartnerRequestSchema)` to create a new message.
+ */
+export const FindPartnerRequestSchema = /*@__PURE__*/
+  messageDesc(file_connectquic_worker_v1_console, 21);
+
+/**
+ * Describes the message connectquic.worker.v1.FindPartnerResponse.
+ * Use `create(FindPartnerResponseSchema)` to create a new message.
+ */
+export const FindPartnerResponseSchema = /*@__PURE__*/
+  messageDesc(file_connectquic_worker_v1_console, 22);
+
+/**
+ * Describes the message connectquic.worker.v1.LeavePartnerRequest.
+ * Use `create(LeavePartnerRequestSchema)` to create a new message.
+ */
+export const LeavePartnerRequestSchema = /*@__PURE__*/
+  messageDesc(file_connectquic_worker_v1_console, 23);
+
+/**
+ * Describes the message connectquic.worker.v1.LeavePartnerResponse.
+ * Use `create(LeavePartnerResponseSchema)` to create a new message.
+ */
+export const LeavePartnerResponseSchema = /*@__PURE__*/
+  messageDesc(file_connectquic_worker_v1_console, 24);
 
 /**
  * Describes the message connectquic.worker.v1.CheckNetworkRequest.
  * Use `create(CheckNetworkRequestSchema)` to create a new message.
  */
 export const CheckNetworkRequestSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 18);
+  messageDesc(file_connectquic_worker_v1_console, 25);
 
 /**
  * Describes the message connectquic.worker.v1.CheckNetworkResponse.
  * Use `create(CheckNetworkResponseSchema)` to create a new message.
  */
 export const CheckNetworkResponseSchema = /*@__PURE__*/
-  messageDesc(file_connectquic_worker_v1_console, 19);
+  messageDesc(file_connectquic_worker_v1_console, 26);
 
 /**
  * Describes the enum connectquic.worker.v1.NatMapping.
@@ -170,10 +219,34 @@ export const NatMapping = /*@__PURE__*/
   tsEnum(NatMappingSchema);
 
 /**
+ * Describes the enum connectquic.worker.v1.PlaceState.
+ */
+export const PlaceStateSchema = /*@__PURE__*/
+  enumDesc(file_connectquic_worker_v1_console, 1);
+
+/**
+ * @generated from enum connectquic.worker.v1.PlaceState
+ */
+export const PlaceState = /*@__PURE__*/
+  tsEnum(PlaceStateSchema);
+
+/**
+ * Describes the enum connectquic.worker.v1.PairingState.
+ */
+export const PairingStateSchema = /*@__PURE__*/
+  enumDesc(file_connectquic_worker_v1_console, 2);
+
+/**
+ * @generated from enum connectquic.worker.v1.PairingState
+ */
+export const PairingState = /*@__PURE__*/
+  tsEnum(PairingStateSchema);
+
+/**
  * Describes the enum connectquic.worker.v1.PeerState.
  */
 export const PeerStateSchema = /*@__PURE__*/
-  enumDesc(file_connectquic_worker_v1_console, 1);
+  enumDesc(file_connectquic_worker_v1_console, 3);
 
 /**
  * @generated from enum connectquic.worker.v1.PeerState
@@ -185,7 +258,7 @@ export const PeerState = /*@__PURE__*/
  * Describes the enum connectquic.worker.v1.Path.
  */
 export const PathSchema = /*@__PURE__*/
-  enumDesc(file_connectquic_worker_v1_console, 2);
+  enumDesc(file_connectquic_worker_v1_console, 4);
 
 /**
  * @generated from enum connectquic.worker.v1.Path
@@ -197,7 +270,7 @@ export const Path = /*@__PURE__*/
  * Describes the enum connectquic.worker.v1.ChatWay.
  */
 export const ChatWaySchema = /*@__PURE__*/
-  enumDesc(file_connectquic_worker_v1_console, 3);
+  enumDesc(file_connectquic_worker_v1_console, 5);
 
 /**
  * How a message goes.
@@ -211,7 +284,7 @@ export const ChatWay = /*@__PURE__*/
  * Describes the enum connectquic.worker.v1.Direction.
  */
 export const DirectionSchema = /*@__PURE__*/
-  enumDesc(file_connectquic_worker_v1_console, 4);
+  enumDesc(file_connectquic_worker_v1_console, 6);
 
 /**
  * @generated from enum connectquic.worker.v1.Direction
@@ -223,7 +296,7 @@ export const Direction = /*@__PURE__*/
  * Describes the enum connectquic.worker.v1.BenchmarkState.
  */
 export const BenchmarkStateSchema = /*@__PURE__*/
-  enumDesc(file_connectquic_worker_v1_console, 5);
+  enumDesc(file_connectquic_worker_v1_console, 7);
 
 /**
  * @generated from enum connectquic.worker.v1.BenchmarkState
