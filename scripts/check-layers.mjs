@@ -135,6 +135,7 @@ const shells = {
   ],
   "rendezvous/server/rendezvous-server.ts": ["node:http", "node:http2", "node:net"],
   "rpc/compression-zstd.ts": ["node:util", "node:zlib"],
+  "worker/file-digest.ts": ["node:crypto"],
   "worker/page-files.ts": ["node:fs/promises"],
   "worker/page-server.ts": ["node:http", "node:net"],
   "worker/page-token.ts": ["node:crypto"],

@@ -58,15 +58,15 @@ export class BenchmarkRun {
     return tell;
   }
 
-  /** All data has arrived. Throws when it has not. */
-  done(): void {
+  /** All data has arrived. Throws when it has not. `sha256` is that of a file. */
+  done(sha256?: Uint8Array<ArrayBuffer>): void {
     if (this.#doneBytes !== this.totalBytes) {
       throw new ConnectError(
         `only ${this.#doneBytes} of ${this.totalBytes} bytes have come`,
         Code.InvalidArgument,
       );
     }
-    this.#end({ type: "done" });
+    this.#end({ type: "done", sha256 });
   }
 
   /** Ends with a failure, or as cancelled where that is what the error says. */

@@ -61,6 +61,9 @@ export function consoleService(
       worker.cancelBenchmark(Number(number));
       return {};
     },
+    startFile: ({ peerId, name, size }) => ({
+      number: BigInt(worker.startFile(peerId, name, size)),
+    }),
     findPartner: ({ pool }) => {
       worker.findPartner(pool);
       return {};

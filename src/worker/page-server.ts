@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { nodePlatform } from "../base/node-platform.ts";
 import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
+import type { KeptFile } from "./benchmarks.ts";
 import { consoleService } from "./console-service.ts";
 import { ConsoleService } from "./gen/connectquic/worker/v1/console_pb.js";
 import type { PageFile } from "./page-files.ts";
@@ -39,7 +41,8 @@ export class PageServer implements AsyncDisposable {
   /** Rejects when the address cannot be had. */
   static async start(options: PageServerOptions): Promise<PageServer> {
     const { worker, files, listen, hosts = [] } = options;
-    const server = createServer();
+    // A file may take its time; a request that is refused is not waited for.
+    const server = createServer({ requestTimeout: 0 });
     server.maxConnections = maxConnections;
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -56,6 +59,18 @@ export class PageServer implements AsyncDisposable {
       acceptCompression: [],
       shutdownSignal: worker.ending,
     });
+    const handle = (path: string, request: IncomingMessage, response: ServerResponse): void => {
+      const [, number] = /^\/files\/([0-9]{1,15})$/.exec(path) ?? [];
+      if (number !== undefined && request.method === "POST") {
+        void takeFile(request, response, (content) => worker.bringFile(Number(number), content));
+      } else if (number !== undefined) {
+        giveFile(response, worker.keptFile(Number(number)), request.method);
+      } else if (request.method === "POST") {
+        calls(request, response);
+      } else {
+        sendPart(response, files.get(path), request.method);
+      }
+    };
     server.on("request", (request: IncomingMessage, response: ServerResponse) => {
       for (const [name, value] of securityHeaders) {
         response.setHeader(name, value);
@@ -72,11 +87,7 @@ export class PageServer implements AsyncDisposable {
           answer(response, 303, "");
           break;
         case "allowed":
-          if (method === "POST") {
-            calls(request, response);
-          } else {
-            sendFile(response, files.get(verdict.path), method);
-          }
+          handle(verdict.path, request, response);
           break;
       }
     });
@@ -122,7 +133,12 @@ const securityHeaders: readonly (readonly [string, string])[] = [
   ["x-frame-options", "DENY"],
 ];
 
-function sendFile(response: ServerResponse, file: PageFile | undefined, method: string): void {
+/** A part of the page. */
+function sendPart(
+  response: ServerResponse,
+  file: PageFile | undefined,
+  method: string | undefined,
+): void {
   if (file === undefined) {
     answer(response, 404, "there is nothing");
     return;
@@ -130,6 +146,53 @@ function sendFile(response: ServerResponse, file: PageFile | undefined, method: 
   response.setHeader("content-type", file.type);
   response.setHeader("content-length", file.bytes.length);
   response.end(method === "HEAD" ? undefined : file.bytes);
+}
+
+/** Answers when the file has gone to the peer, or will not. Never rejects. */
+async function takeFile(
+  request: IncomingMessage,
+  response: ServerResponse,
+  bring: (content: AsyncIterable<Uint8Array>) => Promise<void> | undefined,
+): Promise<void> {
+  const sent = bring(contentOf(request));
+  if (sent === undefined) {
+    answer(response, 404, "no file is expected by this number");
+    return;
+  }
+  await sent;
+  answer(response, 200, "");
+}
+
+/** Throws a ConnectError where the page stops. */
+async function* contentOf(request: IncomingMessage): AsyncGenerator<Uint8Array> {
+  try {
+    yield* request;
+  } catch {
+    throw new ConnectError("the page has stopped to send the file", Code.Unavailable);
+  }
+}
+
+/** To be saved, never to be shown: whatever it is, it came from a peer. */
+function giveFile(
+  response: ServerResponse,
+  file: KeptFile | undefined,
+  method: string | undefined,
+): void {
+  if (file === undefined) {
+    answer(response, 404, "this file is not kept");
+    return;
+  }
+  const name = encodeURIComponent(file.name).replace(
+    /['()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  response.setHeader("content-type", "application/octet-stream");
+  response.setHeader("content-disposition", `attachment; filename*=UTF-8''${name}`);
+  response.setHeader("content-length", file.size);
+  for (const part of method === "HEAD" ? [] : file.parts) {
+    response.write(part);
+  }
+  response.end();
 }
 
 function answer(response: ServerResponse, status: number, text: string): void {

@@ -42,3 +42,9 @@ export const maxUntold = 100_000;
 export const maxFoundLabels = 8;
 /** Characters of a label's key, and of its value; what is longer is cut. */
 export const maxLabelLength = 64;
+/** Characters of a file's name; what is longer is cut. */
+export const maxFileNameLength = 128;
+/** A file that is kept here for the page, in memory. Larger ones are hashed and thrown away. Bytes. */
+export const maxKeptFileBytes: number = 16 * 2 ** 20;
+/** All files that are kept, and those on their way that will be. The oldest make room. Bytes. */
+export const maxKeptBytes: number = 64 * 2 ** 20;

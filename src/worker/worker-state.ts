@@ -52,7 +52,8 @@ export interface PathSample {
 
 /** How a benchmark has ended. */
 export type BenchmarkEnd =
-  | { readonly type: "done" }
+  /** With SHA-256 of a file. */
+  | { readonly type: "done"; readonly sha256?: Uint8Array<ArrayBuffer> | undefined }
   | { readonly type: "cancelled" | "failed"; readonly problem: string };
 
 /** A part of the state, and in which version of the whole it was new. */
@@ -360,6 +361,8 @@ export class WorkerState {
       readonly direction: Direction;
       readonly begunHere: boolean;
       readonly totalBytes: number;
+      /** Of a file. Default: data that is made up. */
+      readonly fileName?: string | undefined;
     },
     at: Moment,
   ): number | undefined {
@@ -373,6 +376,7 @@ export class WorkerState {
     this.#lastBenchmark += 1;
     const value = create(BenchmarkSchema, {
       ...benchmark,
+      fileName: benchmark.fileName ?? "",
       number: BigInt(this.#lastBenchmark),
       totalBytes: BigInt(benchmark.totalBytes),
       state: BenchmarkState.RUNNING,
@@ -408,11 +412,26 @@ export class WorkerState {
     }
     this.benchmarkProgress(number, Number(part.value.doneBytes), at);
     const problem = end.type === "done" ? "" : plainLine(end.problem, maxEventLength);
-    this.#change(part, { state: endStates[end.type], problem });
-    const who = this.#nameOf(part.value.peerId);
-    const way = part.value.direction === Direction.UPLOAD ? `to ${who}` : `from ${who}`;
+    const sha256 = end.type === "done" ? end.sha256 : undefined;
+    this.#change(part, {
+      state: endStates[end.type],
+      problem,
+      ...(sha256 === undefined ? {} : { sha256 }),
+    });
+    const { direction, fileName, peerId } = part.value;
+    const what = fileName === "" ? "benchmark" : `file ${fileName}`;
+    const who = this.#nameOf(peerId);
+    const way = direction === Direction.UPLOAD ? `to ${who}` : `from ${who}`;
     const outcome = end.type === "done" ? "is done" : `${end.type}: ${problem}`;
-    this.event(at, `benchmark ${way} ${outcome}`, { warning: end.type === "failed" });
+    this.event(at, `${what} ${way} ${outcome}`, { warning: end.type === "failed" });
+  }
+
+  /** The file of a benchmark can be had here, or no more. */
+  fileKept(number: number, kept: boolean): void {
+    const part = this.#benchmarks.get(number);
+    if (part !== undefined) {
+      this.#change(part, { kept });
+    }
   }
 
   #peerPart(id: string, at: Moment): Part<Peer> | undefined {

@@ -12,7 +12,7 @@ import { formatTransportAddr, type TransportAddr } from "../identity/transport-a
 import type { NetReport } from "../net/net-report.ts";
 import { RendezvousError } from "../rendezvous/rendezvous-error.ts";
 import { createPeerRouter, type PeerRouter } from "../rpc/peer-router.ts";
-import { Benchmarks } from "./benchmarks.ts";
+import { Benchmarks, type KeptFile } from "./benchmarks.ts";
 import { ChatDatagrams, datagramAlpn } from "./chat-datagrams.ts";
 import {
   ChatWay,
@@ -183,6 +183,22 @@ export class Worker implements AsyncDisposable {
   startBenchmark(peerId: string, direction: Direction, totalBytes: bigint): number {
     const { transport } = this.#linkOf(peerId);
     return this.#benchmarks.start(peerId, { transport, direction, totalBytes });
+  }
+
+  /** Begins to send a file, which {@link bringFile} is to bring. Returns the number of its benchmark. Throws a ConnectError. */
+  startFile(peerId: string, name: string, totalBytes: bigint): number {
+    const { transport } = this.#linkOf(peerId);
+    return this.#benchmarks.startFile(peerId, { transport, name, totalBytes });
+  }
+
+  /** Brings a file that is to be sent. Resolves when that has ended, in whatever way. Undefined: there is no such file. */
+  bringFile(number: number, content: AsyncIterable<Uint8Array>): Promise<void> | undefined {
+    return this.#benchmarks.bringFile(number, content);
+  }
+
+  /** A file that has come; undefined for one that is not kept. */
+  keptFile(number: number): KeptFile | undefined {
+    return this.#benchmarks.keptFile(number);
   }
 
   /** Throws a ConnectError. */

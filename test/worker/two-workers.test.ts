@@ -1,6 +1,7 @@
 // Two workers in processes of their own, on loopback, driven as their pages do.
 
 import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import {
@@ -143,6 +144,110 @@ describe("two workers", { timeout: 120_000 }, () => {
       });
     }
   }
+
+  test("a file arrives as it is, its digest is the same at both ends, and it can be had from the page", async () => {
+    const content = randomBytes(3_000_001);
+    const { number } = await ada.console.startFile({
+      peerId: bob.id,
+      name: "C:\\secret\\über <b>.txt",
+      size: BigInt(content.length),
+    });
+    const sent = await fetch(new URL(`files/${number}`, ada.page), {
+      method: "POST",
+      body: content,
+    });
+    assert.equal(sent.status, 200);
+    const own = await ada.until(({ benchmarks }) => benchmarks.get(String(number)));
+    const digest = createHash("sha256").update(content).digest("hex");
+    assert.deepEqual(
+      [own.state, own.problem, own.fileName, Buffer.from(own.sha256).toString("hex"), own.kept],
+      [BenchmarkState.DONE, "", "über _b_.txt", digest, false],
+    );
+    const theirs = await bob.until(({ benchmarks }) =>
+      [...benchmarks.values()].find(({ fileName, kept }) => fileName !== "" && kept),
+    );
+    assert.deepEqual(
+      [theirs.state, theirs.fileName, Buffer.from(theirs.sha256).toString("hex")],
+      [BenchmarkState.DONE, "über _b_.txt", digest],
+    );
+    const had = await fetch(new URL(`files/${theirs.number}`, bob.page));
+    assert.equal(had.headers.get("content-type"), "application/octet-stream");
+    assert.equal(
+      had.headers.get("content-disposition"),
+      "attachment; filename*=UTF-8''%C3%BCber%20_b_.txt",
+    );
+    assert.deepEqual(Buffer.from(await had.arrayBuffer()), content);
+    assert.equal((await fetch(new URL("files/999", bob.page))).status, 404);
+  });
+
+  test("a file that is too large to be kept is hashed all the same", async () => {
+    const content = randomBytes(17 * 2 ** 20);
+    const size = BigInt(content.length);
+    const { number } = await bob.console.startFile({ peerId: ada.id, name: "large", size });
+    await fetch(new URL(`files/${number}`, bob.page), { method: "POST", body: content });
+    const theirs = await ada.until(({ benchmarks }) =>
+      [...benchmarks.values()].find(
+        ({ fileName, state }) => fileName === "large" && state !== BenchmarkState.RUNNING,
+      ),
+    );
+    assert.deepEqual(
+      [theirs.state, Buffer.from(theirs.sha256), theirs.kept],
+      [BenchmarkState.DONE, createHash("sha256").update(content).digest(), false],
+    );
+    assert.equal((await fetch(new URL(`files/${theirs.number}`, ada.page))).status, 404);
+  });
+
+  test("a file that is cancelled, or whose page stops, ends at both sides", async () => {
+    for (const how of ["cancelled", "stopped", "too short"] as const) {
+      const name = `file ${how}`;
+      const { number } = await ada.console.startFile({ peerId: bob.id, name, size: 1_000_000n });
+      const page = new AbortController();
+      const first = new Uint8Array(how === "too short" ? 999_999 : 100_000);
+      const body = new ReadableStream<Uint8Array>({
+        start: (controller) => {
+          controller.enqueue(first);
+          if (how === "too short") {
+            controller.close();
+          }
+        },
+      });
+      const sent = fetch(new URL(`files/${number}`, ada.page), {
+        method: "POST",
+        body,
+        signal: page.signal,
+        duplex: "half",
+      }).then(
+        () => {},
+        () => {},
+      );
+      await bob.until(({ benchmarks }) =>
+        [...benchmarks.values()].some((one) => one.fileName === name && one.doneBytes > 0n),
+      );
+      if (how === "cancelled") {
+        await ada.console.cancelBenchmark({ number });
+      } else if (how === "stopped") {
+        page.abort();
+      }
+      const own = await ada.until(({ benchmarks }) => {
+        const found = benchmarks.get(String(number));
+        return found?.state !== BenchmarkState.RUNNING && found;
+      });
+      const problem = {
+        cancelled: /^cancelled here$/,
+        stopped: /page has stopped/,
+        "too short": /only 999999 of 1000000 bytes/,
+      }[how];
+      assert.match(own.problem, problem);
+      const theirs = await bob.until(({ benchmarks }) =>
+        [...benchmarks.values()].find(
+          (one) => one.fileName === name && one.state !== BenchmarkState.RUNNING,
+        ),
+      );
+      assert.equal(theirs.kept, false);
+      assert.notEqual(theirs.state, BenchmarkState.DONE);
+      await sent;
+    }
+  });
 
   test("one is killed, and the other says that it is lost", async () => {
     await bob.kill();

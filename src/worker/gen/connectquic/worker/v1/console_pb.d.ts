@@ -577,6 +577,27 @@ export declare type Benchmark = Message<"connectquic.worker.v1.Benchmark"> & {
    * @generated from field: string problem = 10;
    */
   problem: string;
+
+  /**
+   * Of a file; empty for data that is made up.
+   *
+   * @generated from field: string file_name = 11;
+   */
+  fileName: string;
+
+  /**
+   * SHA-256 of a file that is done, as both sides have computed it.
+   *
+   * @generated from field: bytes sha256 = 12;
+   */
+  sha256: Uint8Array;
+
+  /**
+   * The file is kept here, and `GET /files/<number>` brings it.
+   *
+   * @generated from field: bool kept = 13;
+   */
+  kept: boolean;
 };
 
 /**
@@ -795,6 +816,54 @@ export declare type CancelBenchmarkResponse = Message<"connectquic.worker.v1.Can
  * Use `create(CancelBenchmarkResponseSchema)` to create a new message.
  */
 export declare const CancelBenchmarkResponseSchema: GenMessage<CancelBenchmarkResponse>;
+
+/**
+ * @generated from message connectquic.worker.v1.StartFileRequest
+ */
+export declare type StartFileRequest = Message<"connectquic.worker.v1.StartFileRequest"> & {
+  /**
+   * @generated from field: string peer_id = 1;
+   */
+  peerId: string;
+
+  /**
+   * The last part of it is told to the peer, at most 128 characters.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * From 1 to 16 GiB.
+   *
+   * @generated from field: uint64 size = 3;
+   */
+  size: bigint;
+};
+
+/**
+ * Describes the message connectquic.worker.v1.StartFileRequest.
+ * Use `create(StartFileRequestSchema)` to create a new message.
+ */
+export declare const StartFileRequestSchema: GenMessage<StartFileRequest>;
+
+/**
+ * @generated from message connectquic.worker.v1.StartFileResponse
+ */
+export declare type StartFileResponse = Message<"connectquic.worker.v1.StartFileResponse"> & {
+  /**
+   * Of the benchmark.
+   *
+   * @generated from field: uint64 number = 1;
+   */
+  number: bigint;
+};
+
+/**
+ * Describes the message connectquic.worker.v1.StartFileResponse.
+ * Use `create(StartFileResponseSchema)` to create a new message.
+ */
+export declare const StartFileResponseSchema: GenMessage<StartFileResponse>;
 
 /**
  * @generated from message connectquic.worker.v1.FindPartnerRequest
@@ -1200,6 +1269,17 @@ export declare const ConsoleService: GenService<{
     methodKind: "unary";
     input: typeof CancelBenchmarkRequestSchema;
     output: typeof CancelBenchmarkResponseSchema;
+  },
+  /**
+   * Begins to send a file to a peer, which `POST /files/<number>` is to bring within 10 seconds; `Watch` tells how it goes, and
+   * `CancelBenchmark` ends it. UNAVAILABLE: the peer is not connected.
+   *
+   * @generated from rpc connectquic.worker.v1.ConsoleService.StartFile
+   */
+  startFile: {
+    methodKind: "unary";
+    input: typeof StartFileRequestSchema;
+    output: typeof StartFileResponseSchema;
   },
   /**
    * Waits for a partner out of a pool of the place, who is then dialed, until `LeavePartner`; `Watch` tells what comes of it.

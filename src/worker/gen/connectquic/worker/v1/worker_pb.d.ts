@@ -186,6 +186,13 @@ export declare type UploadRequest_Begin = Message<"connectquic.worker.v1.UploadR
    * @generated from field: uint64 total_bytes = 1;
    */
   totalBytes: bigint;
+
+  /**
+   * The data is this file, not made up.
+   *
+   * @generated from field: connectquic.worker.v1.UploadRequest.File file = 2;
+   */
+  file?: UploadRequest_File | undefined;
 };
 
 /**
@@ -193,6 +200,24 @@ export declare type UploadRequest_Begin = Message<"connectquic.worker.v1.UploadR
  * Use `create(UploadRequest_BeginSchema)` to create a new message.
  */
 export declare const UploadRequest_BeginSchema: GenMessage<UploadRequest_Begin>;
+
+/**
+ * @generated from message connectquic.worker.v1.UploadRequest.File
+ */
+export declare type UploadRequest_File = Message<"connectquic.worker.v1.UploadRequest.File"> & {
+  /**
+   * Its name without a path, at most 128 characters.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message connectquic.worker.v1.UploadRequest.File.
+ * Use `create(UploadRequest_FileSchema)` to create a new message.
+ */
+export declare const UploadRequest_FileSchema: GenMessage<UploadRequest_File>;
 
 /**
  * @generated from message connectquic.worker.v1.UploadResponse
@@ -204,6 +229,13 @@ export declare type UploadResponse = Message<"connectquic.worker.v1.UploadRespon
    * @generated from field: uint64 received_bytes = 1;
    */
   receivedBytes: bigint;
+
+  /**
+   * Of a file, in the last response: SHA-256 of what has come.
+   *
+   * @generated from field: bytes sha256 = 2;
+   */
+  sha256: Uint8Array;
 };
 
 /**
@@ -277,8 +309,8 @@ export declare const WorkerService: GenService<{
     output: typeof PingResponseSchema;
   },
   /**
-   * A benchmark towards the worker that is called: `begin`, and then data, of exactly that many bytes. ABORTED: it was
-   * cancelled there.
+   * A benchmark, or a file, towards the worker that is called: `begin`, and then data, of exactly that many bytes. ABORTED: it
+   * was cancelled there.
    *
    * @generated from rpc connectquic.worker.v1.WorkerService.Upload
    */
