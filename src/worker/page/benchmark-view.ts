@@ -32,15 +32,32 @@ export function createBenchmarkView(root: HTMLElement): BenchmarkView {
     ),
   );
   const problem = element("p", { class: "problem", role: "alert", hidden: true });
-  const start = (direction: Direction) => (): void => {
+  const attempt = (call: Promise<unknown>): void => {
     setHidden(problem, true);
-    consoleClient
-      .startBenchmark({ peerId, direction, totalBytes: BigInt(size.value) })
-      .catch((error: unknown) => {
-        setText(problem, describeFailure(error));
-        setHidden(problem, false);
-      });
+    call.catch((error: unknown) => {
+      setText(problem, describeFailure(error));
+      setHidden(problem, false);
+    });
   };
+  const start = (direction: Direction) => (): void =>
+    attempt(consoleClient.startBenchmark({ peerId, direction, totalBytes: BigInt(size.value) }));
+  const chosen = element("input", {
+    id: "file",
+    type: "file",
+    hidden: true,
+    onChange: () => {
+      for (const file of chosen.files ?? []) {
+        attempt(sendFile(peerId, file));
+      }
+      // The same one can be chosen again.
+      chosen.value = "";
+    },
+  });
+  const choose = element(
+    "button",
+    { type: "button", class: "secondary", onClick: () => chosen.click() },
+    "Send a file…",
+  );
   const upload = element(
     "button",
     { type: "button", class: "secondary", onClick: start(Direction.UPLOAD) },
@@ -53,14 +70,16 @@ export function createBenchmarkView(root: HTMLElement): BenchmarkView {
   );
   const list = element("ul", { class: "runs" });
   root.append(
-    element("h3", {}, "Benchmark"),
+    element("h3", {}, "Benchmark and files"),
     element(
       "div",
-      { class: "row" },
+      { class: "row wrap" },
       element("label", { for: "size", class: "visually-hidden" }, "Size"),
       size,
       upload,
       download,
+      choose,
+      chosen,
     ),
     problem,
     list,
@@ -71,10 +90,18 @@ export function createBenchmarkView(root: HTMLElement): BenchmarkView {
       peerId = peer.id;
       upload.disabled = peer.state !== PeerState.CONNECTED;
       download.disabled = upload.disabled;
+      choose.disabled = upload.disabled;
       const shown = [...benchmarks.values()].filter((benchmark) => benchmark.peerId === peer.id);
       rows.update(shown.reverse().slice(0, maxShown));
     },
   };
+}
+
+async function sendFile(peerId: string, file: File): Promise<void> {
+  const { name, size } = file;
+  const { number } = await consoleClient.startFile({ peerId, name, size: BigInt(size) });
+  // What comes of it is in the state.
+  await fetch(`files/${number}`, { method: "POST", body: file }).catch(() => {});
 }
 
 function createRun({ number }: Benchmark): Row<Benchmark> {
@@ -105,6 +132,8 @@ function createRun({ number }: Benchmark): Row<Benchmark> {
     },
     "Cancel",
   );
+  const digest = element("code", { class: "digest" });
+  const save = element("a", { href: `files/${number}`, download: true, hidden: true }, "Save");
   return {
     node: element(
       "li",
@@ -112,7 +141,8 @@ function createRun({ number }: Benchmark): Row<Benchmark> {
       element("div", { class: "row" }, title, rate),
       plot,
       progress,
-      element("div", { class: "row" }, detail, cancel),
+      element("div", { class: "row" }, detail, save, cancel),
+      digest,
     ),
     update: (benchmark) => {
       const { doneBytes, totalBytes, elapsedMs, rates, state } = benchmark;
@@ -120,7 +150,8 @@ function createRun({ number }: Benchmark): Row<Benchmark> {
       const running = state === BenchmarkState.RUNNING;
       const mean = elapsedMs > 0 ? (done * 1_000) / elapsedMs : 0;
       const what = benchmark.direction === Direction.UPLOAD ? "Sending" : "Receiving";
-      const name = `${what} ${formatBytes(Number(totalBytes))}`;
+      const bytes = formatBytes(Number(totalBytes));
+      const name = `${what} ${benchmark.fileName === "" ? bytes : `${benchmark.fileName}, ${bytes}`}`;
       const now = running ? (rates.at(-1) ?? mean) : mean;
       setText(title, name);
       setText(rate, formatRate(now));
@@ -138,12 +169,22 @@ function createRun({ number }: Benchmark): Row<Benchmark> {
       setText(detail, describe(benchmark));
       setAttribute(detail, "class", state === BenchmarkState.FAILED ? "hint problem" : "hint");
       setHidden(cancel, !running);
+      setHidden(save, !benchmark.kept);
+      setAttribute(save, "aria-label", `Save ${benchmark.fileName}`);
+      setHidden(digest, benchmark.sha256.length === 0);
+      setText(digest, `SHA-256 ${hex(benchmark.sha256)}`);
     },
   };
 }
 
-function describe({ state, doneBytes, elapsedMs, problem, begunHere }: Benchmark): string {
-  const who = begunHere ? "" : " · begun by the peer";
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function describe(benchmark: Benchmark): string {
+  const { state, doneBytes, elapsedMs, problem, begunHere, fileName, kept } = benchmark;
+  const isGone = fileName !== "" && !begunHere && !kept && state === BenchmarkState.DONE;
+  const who = `${begunHere ? "" : " · begun by the peer"}${isGone ? " · not kept" : ""}`;
   const progress = `${formatBytes(Number(doneBytes))} in ${formatSeconds(elapsedMs)}`;
   switch (state) {
     case BenchmarkState.DONE:

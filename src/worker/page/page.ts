@@ -8,28 +8,42 @@ import { createNetworkView } from "./network-view.ts";
 import { PageModel } from "./page-model.ts";
 import { createPeerView } from "./peer-view.ts";
 import { createPeersView } from "./peers-view.ts";
+import { createPlaceView } from "./place-view.ts";
 import { createSelfView } from "./self-view.ts";
 
 const model = new PageModel();
 let selected: string | undefined;
+/** To be selected as soon as the worker has told of it. */
+let wanted: string | undefined;
 
 const showSelf = createSelfView(byId("self"));
 const showNetwork = createNetworkView(byId("network"));
 const showLog = createLogView(byId("log"));
 const status = byId("status");
 const peer = createPeerView(byId("peer"));
-const peers = createPeersView(byId("peers"), (id) => {
-  selected = id;
+const select = (id: string): void => {
+  wanted = id;
   show();
+};
+const peers = createPeersView(byId("peers"), select);
+const showPlace = createPlaceView(byId("place"), (id) => {
+  select(id);
+  byId("peer").scrollIntoView({ block: "nearest" });
+  document.getElementById("message")?.focus();
 });
 
 function show(): void {
+  if (wanted !== undefined && model.peers.has(wanted)) {
+    selected = wanted;
+    wanted = undefined;
+  }
   if (selected === undefined || !model.peers.has(selected)) {
     const all = [...model.peers.values()];
     selected = (all.find(({ state }) => state === PeerState.CONNECTED) ?? all[0])?.id;
   }
   showSelf(model);
   showNetwork(model);
+  showPlace(model);
   showLog(model);
   peers.update(model, selected);
   peer.update(model, selected);
