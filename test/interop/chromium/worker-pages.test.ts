@@ -2,13 +2,18 @@
 // SCREENSHOTS=<folder> it leaves pictures there.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { type RunningWorker, WorkerProgram } from "../../support/worker-program.ts";
+import {
+  type RunningPlace,
+  type RunningWorker,
+  WorkerProgram,
+} from "../../support/worker-program.ts";
 import { Chromium, type ChromiumPage, findChromium } from "./chromium.ts";
 
 const chromium = findChromium();
@@ -19,6 +24,7 @@ const markup = "<img src=x onerror=alert(1)>";
 
 describe("the pages of two workers in Chromium", { skip, timeout: 180_000 }, () => {
   let program: WorkerProgram;
+  let place: RunningPlace;
   let ada: RunningWorker;
   let bob: RunningWorker;
   let browser: Chromium;
@@ -28,8 +34,13 @@ describe("the pages of two workers in Chromium", { skip, timeout: 180_000 }, () 
   before(async () => {
     assert(chromium !== undefined, "no chromium");
     program = WorkerProgram.build();
-    ada = await program.start(["--name", "Ada"]);
-    bob = await program.start(["--name", `Bob ${markup}`, "--page-token", "0123456789abcdef"]);
+    place = await program.startPlace();
+    const at = ["--rendezvous", place.url];
+    ada = await program.start([...at, "--name", "Ada", "--label", "zone=north"]);
+    bob = await program.start([
+      ...[...at, "--name", `Bob ${markup}`, "--label", `note=${markup}`],
+      ...["--page-token", "0123456789abcdef"],
+    ]);
     browser = new Chromium(chromium, []);
     adasPage = await browser.open(ada.page);
     bobsPage = await browser.open(bob.page);
@@ -41,6 +52,7 @@ describe("the pages of two workers in Chromium", { skip, timeout: 180_000 }, () 
     await browser?.[Symbol.asyncDispose]();
     await ada?.kill();
     await bob?.kill();
+    await place?.kill();
     program?.[Symbol.dispose]();
   });
 
@@ -81,6 +93,20 @@ describe("the pages of two workers in Chromium", { skip, timeout: 180_000 }, () 
     );
     await adasPage.evaluate("void (document.querySelector('#self details').open = false)");
     await adasPage.until(has("#network", "Own addresses"));
+  });
+
+  test("says where it is registered, and lists who else is there, what they say as text", async () => {
+    for (const [page, other] of [
+      [adasPage, `Bob ${markup}`],
+      [bobsPage, "Ada"],
+    ] as const) {
+      await page.until(has("#place .badge", "Registered"));
+      await page.until(has("#place .detail", new URL(place.url).host));
+      await page.until(has(".found .name", other));
+      assert.equal(await page.evaluate("document.querySelectorAll('.found li').length"), 1);
+    }
+    assert.equal(await adasPage.evaluate(text(".found .labels")), `note=${markup}`);
+    assert.equal(await adasPage.evaluate("document.querySelectorAll('img[src=x]').length"), 0);
   });
 
   test("dials a ticket that is typed and sent with Enter, and both see the path as direct", async () => {
@@ -142,6 +168,61 @@ describe("the pages of two workers in Chromium", { skip, timeout: 180_000 }, () 
     await bobsPage.evaluate("document.querySelector('.run button').click()");
     await bobsPage.until(has(".run .hint", "Cancelled here"));
     await adasPage.until(has(".run .hint", "Cancelled by the peer"));
+  });
+
+  test("sends a file, of which both show the same digest, and who has it can save it", async () => {
+    await adasPage.evaluate(`{
+      const files = new DataTransfer();
+      files.items.add(new File(["of a file"], ${JSON.stringify(`${markup}.txt`)}));
+      const input = document.querySelector("#file");
+      input.files = files.files;
+      input.dispatchEvent(new Event("change"));
+    }`);
+    const sha256 = createHash("sha256").update("of a file").digest("hex");
+    for (const page of [adasPage, bobsPage]) {
+      await page.until(has(".run .digest", sha256));
+      await page.until(has(".run .name", "_img src=x onerror=alert(1)_.txt, 9 B"));
+    }
+    assert.equal(await adasPage.evaluate("document.querySelector('.run a').hidden"), true);
+    await bobsPage.until("document.querySelector('.run a').hidden === false");
+    const saved = await bobsPage.evaluate(
+      "fetch(document.querySelector('.run a').href).then(async (response) => [await response.text(), response.headers.get('content-disposition')])",
+    );
+    assert.deepEqual(saved, [
+      "of a file",
+      "attachment; filename*=UTF-8''_img%20src%3Dx%20onerror%3Dalert%281%29_.txt",
+    ]);
+  });
+
+  test("finds a partner with the keyboard: one waits, both are paired, one leaves", async () => {
+    for (const page of [adasPage, bobsPage]) {
+      await page.evaluate("document.querySelector('#pool').focus()");
+      await page.type("tennis");
+      await page.press("Enter");
+      if (page === adasPage) {
+        await page.until(has(".pairing", "Waiting for a partner in the pool tennis"));
+      }
+    }
+    await adasPage.until(has(".pairing", "Paired with Bob"));
+    await bobsPage.until(has(".pairing", "Paired with Ada in the pool tennis"));
+    await shoot("paired");
+    await bobsPage.evaluate("document.querySelectorAll('.pairing button')[1].focus()");
+    await bobsPage.press("Enter");
+    await adasPage.until(has(".partner .hint", "the partner has left"));
+    await bobsPage.until("document.querySelector('.pairing').hidden");
+    // They are still connected: the button opens the chat.
+    await adasPage.until(has(".found button", "Chat"));
+    await adasPage.evaluate("document.querySelector('.found button').click()");
+    await adasPage.until("document.activeElement?.id === 'message'");
+  });
+
+  test("says so when the place is gone, and when another worker is", async () => {
+    await using cleo = await program.start(["--rendezvous", place.url, "--name", "Cleo"]);
+    await adasPage.until(has(".found", "Cleo"));
+    await cleo.stop();
+    await adasPage.until("!document.querySelector('.found')?.innerText.includes('Cleo')");
+    await place.kill();
+    await adasPage.until(has("#place .detail.problem", "does not answer"));
   });
 
   test("lets no markup be made of text, and no other origin call", async () => {
