@@ -236,7 +236,7 @@ export class WorkerState {
         ? { state: PeerState.CONNECTING, problem: "", sinceMs: BigInt(at.unixMs) }
         : {}),
     });
-    if (first) {
+    if (first && state !== PeerState.CONNECTED) {
       this.event(at, `dialing ${this.#nameOf(id)}`);
     }
     return true;
