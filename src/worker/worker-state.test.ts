@@ -1,13 +1,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import {
   BenchmarkState,
   ChatWay,
   Direction,
+  PairingState,
   Path,
   PeerState,
+  PlaceState,
 } from "./gen/connectquic/worker/v1/console_pb.js";
-import { maxBenchmarks, maxEvents, maxLatencies, maxMessages, maxPeers } from "./worker-limits.ts";
+import { PageModel } from "./page/page-model.ts";
+import {
+  maxBenchmarks,
+  maxEvents,
+  maxFound,
+  maxFoundLabels,
+  maxLabelLength,
+  maxLatencies,
+  maxMessages,
+  maxNameLength,
+  maxPeers,
+} from "./worker-limits.ts";
 import { WorkerState } from "./worker-state.ts";
 
 const at = { unixMs: 1_000, now: 0 };
@@ -133,4 +147,94 @@ test("WorkerState begins no benchmark when as many run as it keeps, and ends one
   assert.equal(state.benchmark(1)?.state, BenchmarkState.CANCELLED);
   assert.equal(state.benchmark(1)?.doneBytes, 0n);
   assert.notEqual(state.benchmarkBegins(what, at), undefined);
+});
+
+const stranger = (id: string, name = "") => ({ id, name, labels: {}, registeredAtMs: 1n });
+
+test("WorkerState tells of no place until there is one, and keeps since when each state is", () => {
+  const state = new WorkerState(() => {});
+  assert.equal(state.changesSince().changes.place, undefined);
+  state.setPlace({ name: "here", state: PlaceState.REGISTERED }, at);
+  state.setPlace({ state: PlaceState.REGISTERED, problem: "no answer" }, { unixMs: 2_000, now: 1 });
+  state.setPairing({ state: PairingState.WAITING, pool: "chess" }, at);
+  state.setPairing(
+    { state: PairingState.WAITING, pool: "chess", problem: "no answer" },
+    { unixMs: 2_000, now: 1 },
+  );
+  const { place } = state.changesSince().changes;
+  assert.deepEqual([place?.sinceMs, place?.problem], [1_000n, "no answer"]);
+  assert.deepEqual([place?.pairing?.sinceMs, place?.pairing?.problem], [1_000n, "no answer"]);
+  state.setPairing({ state: PairingState.UNSPECIFIED }, { unixMs: 3_000, now: 2 });
+  assert.deepEqual(
+    [state.place.pairing?.pool, state.place.pairing?.problem, state.place.pairing?.sinceMs],
+    ["", "", 3_000n],
+  );
+});
+
+test("WorkerState takes what workers at the place say of themselves within limits, as plain text", () => {
+  const state = new WorkerState(() => {});
+  const labels = Object.fromEntries(
+    Array.from({ length: 32 }, (_, at) => [`key ${at}`, "x\u202e\n".repeat(200)]),
+  );
+  state.found({ ...stranger("a", "n\u0000".repeat(1_000)), labels });
+  const [found] = state.changesSince().changes.found;
+  assert.ok([...(found?.name ?? "")].length <= maxNameLength, "the name is cut");
+  const entries = Object.entries(found?.labels ?? {});
+  assert.equal(entries.length, maxFoundLabels);
+  for (const [key, value] of entries) {
+    assert.ok([...key].length <= maxLabelLength && [...value].length <= maxLabelLength, "cut");
+    assert.doesNotMatch(value, /[\p{Cc}\u202e]/u);
+  }
+});
+
+test("WorkerState lists as many workers at the place as it may, and counts the others", () => {
+  const state = new WorkerState(() => {});
+  for (let i = 0; i < maxFound + 3; i++) {
+    state.found(stranger(`worker ${i}`));
+  }
+  assert.equal(state.place.untold, 3);
+  assert.equal(state.changesSince().changes.found.length, maxFound);
+  state.gone(`worker ${maxFound + 1}`);
+  assert.equal(state.place.untold, 2);
+  state.gone("worker 0");
+  state.found(stranger(`worker ${maxFound}`));
+  assert.equal(state.place.untold, 1);
+  assert.equal(state.changesSince().changes.found.length, maxFound);
+});
+
+test("WorkerState tells a reader who comes late the same workers as one who begins", () => {
+  const step = fc.record({
+    isThere: fc.boolean(),
+    // More come and go between two reads, at times, than are remembered as gone.
+    from: fc.nat(700),
+    count: fc.nat(maxFound + 100),
+    reads: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+      const state = new WorkerState(() => {});
+      const reader = new PageModel();
+      let seen: number | undefined;
+      for (const { isThere, from, count, reads } of steps) {
+        for (let i = from; i < from + count; i++) {
+          const id = String(i % 700);
+          if (isThere) {
+            state.found(stranger(id, `from ${from}`));
+          } else {
+            state.gone(id);
+          }
+        }
+        if (reads) {
+          const { changes, version } = state.changesSince(seen);
+          seen = version;
+          reader.apply(changes);
+          const fresh = new PageModel();
+          fresh.apply(state.changesSince().changes);
+          const namesOf = ({ found }: PageModel) =>
+            [...found.values()].map(({ id, name }) => `${id} ${name}`).sort();
+          assert.deepEqual(namesOf(reader), namesOf(fresh));
+        }
+      }
+    }),
+  );
 });

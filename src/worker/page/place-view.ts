@@ -87,7 +87,8 @@ export function createPlaceView(
     if (place === undefined) {
       return;
     }
-    const [text, kind] = badges[place.state];
+    const isSilent = place.state === PlaceState.REGISTERED && place.problem !== "";
+    const [text, kind] = isSilent ? ["No answer", "lost"] : badges[place.state];
     setText(badge, text);
     setAttribute(badge, "class", `badge ${kind}`);
     setText(detail, describe(place));
