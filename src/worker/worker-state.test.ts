@@ -236,5 +236,18 @@ test("WorkerState tells a reader who comes late the same workers as one who begi
         }
       }
     }),
+    {
+      examples: [
+        // More are gone than is remembered since the first read.
+        [
+          [
+            { isThere: true, from: 0, count: 500, reads: true },
+            { isThere: false, from: 0, count: 500, reads: false },
+            { isThere: true, from: 500, count: 200, reads: false },
+            { isThere: false, from: 500, count: 200, reads: true },
+          ],
+        ],
+      ],
+    },
   );
 });

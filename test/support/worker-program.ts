@@ -141,7 +141,8 @@ export class RunningPlace extends RunningCommand {
   static async start(program: string, args: readonly string[]): Promise<RunningPlace> {
     const listen = args.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
     const bind = args.includes("--bind") ? [] : ["--bind", "127.0.0.1:0"];
-    const all = ["rendezvous", "--dev", ...listen, ...bind, ...args];
+    const dev = args.includes("--tls-cert") ? [] : ["--dev"];
+    const all = ["rendezvous", ...dev, ...listen, ...bind, ...args];
     return new RunningPlace(await startCommand(program, all, {}));
   }
 }

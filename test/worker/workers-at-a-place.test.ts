@@ -1,6 +1,8 @@
 // Workers and a place of rendezvous, each in a process of its own, on loopback.
 
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -11,6 +13,7 @@ import {
   PeerState,
   PlaceState,
 } from "../../src/worker/gen/connectquic/worker/v1/console_pb.js";
+import { createSelfSignedCertificate } from "../support/self-signed-certificate.ts";
 import { type RunningPlace, type RunningWorker, WorkerProgram } from "../support/worker-program.ts";
 
 describe("workers at a place of rendezvous", { timeout: 180_000 }, () => {
@@ -176,6 +179,37 @@ describe("workers at a place of rendezvous", { timeout: 180_000 }, () => {
     const { value: found } = await rendezvous.lookUp().next();
     assert.equal(found?.labels.name, "Gil");
     assert.equal(await worker.stop(), 0);
+  });
+
+  test("a place with TLS is called where its certificate is believed, and one that lets in by a token with that", async () => {
+    const { cert, key } = createSelfSignedCertificate();
+    const [certFile, keyFile] = [join(program.folder, "cert.pem"), join(program.folder, "key.pem")];
+    writeFileSync(certFile, cert);
+    writeFileSync(keyFile, key);
+    await using safe = await program.startPlace([
+      ...["--tls-cert", certFile, "--tls-key", keyFile],
+      ...["--token", "open sesame", "--allow", ada.id],
+    ]);
+    assert.match(safe.url, /^https:/);
+    const args = ["--rendezvous", safe.url];
+    await using doubtful = await program.start(args);
+    const untrusted = await doubtful.until(
+      ({ place }) => place?.state === PlaceState.WAITING && place,
+    );
+    assert.match(untrusted.problem, /certificate/i);
+    const believing = { NODE_EXTRA_CA_CERTS: certFile };
+    await using denied = await program.start(args, believing);
+    const refused = await denied.until(({ place }) => place?.state === PlaceState.WAITING && place);
+    assert.match(refused.problem, /may not|denied|not allowed|access/i);
+    const token = ["--rendezvous-token", "open sesame"];
+    const [one, other] = await Promise.all([
+      program.start([...args, ...token], believing),
+      program.start([...args, ...token, "--page", "off"], believing),
+    ]);
+    await one.until(({ found }) => found.has(other.id));
+    assert.equal(await other.stop(), 0);
+    await one.until(({ found }) => !found.has(other.id));
+    assert.equal(await one.stop(), 0);
   });
 
   test("a URL where there is no such place is told, and the worker goes on", async () => {
