@@ -132,6 +132,32 @@ describe("a worker's page", { timeout: 60_000 }, () => {
     }
   });
 
+  test("gives and takes files as little as it takes calls", async () => {
+    const origin = "http://attacker.example";
+    for (const body of ["content", undefined]) {
+      assert.equal((await ask(open, "/files/1", { origin }, body)).status, 403);
+      const site = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" };
+      assert.equal((await ask(open, "/files/1", site, body)).status, 403);
+      assert.equal((await ask(closed, "/files/1", {}, body)).status, 401);
+      assert.equal((await ask(closed, `/files/1?token=${token}`, {}, body)).status, 401);
+      // Nothing is expected, and nothing kept.
+      assert.equal((await ask(open, "/files/1", {}, body)).status, 404);
+      assert.equal((await ask(open, "/files/1e3", {}, body)).status, 404);
+    }
+  });
+
+  test("says what is missing for a file, and for a partner", async () => {
+    for (const [method, body, code] of [
+      ["StartFile", { peerId: "x", name: "a", size: "1" }, "unavailable"],
+      ["FindPartner", { pool: "chess" }, "failed_precondition"],
+      ["LeavePartner", {}, "failed_precondition"],
+    ] as const) {
+      const path = `/connectquic.worker.v1.ConsoleService/${method}`;
+      const { text } = await ask(open, path, json, JSON.stringify(body));
+      assert.equal(JSON.parse(text).code, code, method);
+    }
+  });
+
   test("with a token: lets in who has it, and keeps it out of the URL", async () => {
     assert.equal((await ask(closed, "/")).status, 401);
     assert.equal((await ask(closed, checkNetwork, json, "{}")).status, 401);
