@@ -1,6 +1,7 @@
 // What a peer that means no good gets from a worker.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Endpoint } from "../../src/endpoint/endpoint.ts";
@@ -116,21 +117,57 @@ describe("a worker and a hostile peer", { timeout: 60_000 }, () => {
     ["sends more than it said", 10n, 20, Code.InvalidArgument],
     ["sends less than it said", 30n, 20, Code.InvalidArgument],
   ] as const) {
-    test(`uploads and ${what}: refused`, async () => {
-      async function* requests() {
-        yield { content: { case: "begin" as const, value: { totalBytes: total } } };
-        yield { content: { case: "data" as const, value: new Uint8Array(sent) } };
+    test(`uploads, made up or a file, and ${what}: refused, and nothing is kept`, async () => {
+      for (const file of [{}, { file: { name: "../x" } }]) {
+        async function* requests() {
+          const value = { totalBytes: total, ...file };
+          yield { content: { case: "begin" as const, value } };
+          yield { content: { case: "data" as const, value: new Uint8Array(sent) } };
+        }
+        await assert.rejects(
+          async () => {
+            for await (const _ of createPeerClient(WorkerService, transport).upload(requests())) {
+              // How much has arrived.
+            }
+          },
+          (error) => ConnectError.from(error).code === expected,
+        );
       }
-      await assert.rejects(
-        async () => {
-          for await (const _ of createPeerClient(WorkerService, transport).upload(requests())) {
-            // How much has arrived.
-          }
-        },
-        (error) => ConnectError.from(error).code === expected,
+      const { benchmarks } = worker.state.changesSince().changes;
+      assert.equal(
+        benchmarks.find(({ kept }) => kept),
+        undefined,
       );
     });
   }
+
+  test("gives a file a name that means something elsewhere: it is kept under another", async () => {
+    async function* requests() {
+      const name = `${"../".repeat(10_000)}.\u202e<b>\n:x`;
+      const value = { totalBytes: 3n, file: { name } };
+      yield { content: { case: "begin" as const, value } };
+      for (const byte of [1, 2, 3]) {
+        yield { content: { case: "data" as const, value: Uint8Array.of(byte) } };
+      }
+    }
+    let sha256 = "";
+    for await (const response of createPeerClient(WorkerService, transport).upload(requests())) {
+      sha256 = Buffer.from(response.sha256).toString("hex");
+    }
+    assert.equal(
+      sha256,
+      createHash("sha256")
+        .update(Uint8Array.of(1, 2, 3))
+        .digest("hex"),
+    );
+    const isKept = () => worker.state.changesSince().changes.benchmarks.find(({ kept }) => kept);
+    while (isKept() === undefined) {
+      await worker.changed.wait();
+    }
+    const file = worker.keptFile(Number(isKept()?.number));
+    assert.equal(file?.name, "_b_ _x");
+    assert.deepEqual(file?.parts, [Uint8Array.of(1, 2, 3)]);
+  });
 
   test("leaves downloads unread: two run, and the next is refused", async () => {
     const client = createPeerClient(WorkerService, transport);
