@@ -1,6 +1,6 @@
 import { onAbort } from "../base/on-abort.ts";
+import { pause } from "../base/pause.ts";
 import type { Platform } from "../base/platform.ts";
-import { pause } from "../discovery/pause.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
 import type { FoundPeer } from "../rendezvous/found-peer.ts";
