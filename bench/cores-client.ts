@@ -14,6 +14,11 @@ export interface CoresCommand {
   readonly durationMs: number;
 }
 
+export interface CoresAnswer {
+  readonly calls: number;
+  readonly ms: number;
+}
+
 const clients = new Map<string, ReturnType<typeof connect>>();
 function connect(ticket: string) {
   const endpoint = Endpoint.bind({ bind: "127.0.0.1:0" });

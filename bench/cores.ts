@@ -1,15 +1,11 @@
 // One server process with the router on its main thread, and on one and more workers: calls per second, and what each of its
 // threads spends on a call. Linux alone, for /proc.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { runTypeScript } from "../test/support/run-typescript.ts";
-import type { CoresCommand } from "./cores-client.ts";
+import type { CoresAnswer, CoresCommand } from "./cores-client.ts";
+import { LineProcess } from "./line-process.ts";
 import { median } from "./statistics.ts";
 
 const usage = `Usage: node --import tsx bench/cores.ts [options]
@@ -42,45 +38,9 @@ const workloads = [
   { name: "echo of 100 B whose handler hashes 64 KiB", message: "work".padEnd(100) },
 ];
 
-/** A program that takes a line and answers with one. */
-class Process {
-  readonly child: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(file: string, ...args: string[]) {
-    const program = fileURLToPath(new URL(file, import.meta.url));
-    this.child = spawn(process.execPath, [runTypeScript, program, ...args], {
-      stdio: ["pipe", "pipe", "inherit"],
-    });
-    const { stdout } = this.child;
-    if (stdout === null) {
-      throw new Error("no stdout");
-    }
-    this.#lines = createInterface(stdout)[Symbol.asyncIterator]();
-  }
-
-  async read(): Promise<never> {
-    const { value, done } = await this.#lines.next();
-    if (done === true) {
-      throw new Error("a process has ended");
-    }
-    return JSON.parse(value) as never;
-  }
-
-  ask(command: CoresCommand): Promise<{ readonly calls: number; readonly ms: number }> {
-    this.child.stdin?.write(`${JSON.stringify(command)}\n`);
-    return this.read();
-  }
-
-  async end(): Promise<void> {
-    this.child.stdin?.end();
-    await once(this.child, "exit");
-  }
-}
-
 interface Server {
   readonly count: number;
-  readonly process: Process;
+  readonly process: LineProcess<CoresCommand>;
   readonly ticket: string;
   readonly main: number;
   readonly workers: readonly number[];
@@ -103,7 +63,7 @@ async function main(): Promise<void> {
   const servers = await Promise.all(values.workers.split(",").map(Number).map(startServer));
   const clients = Array.from(
     { length: Number(values.clients) },
-    () => new Process("./cores-client.ts"),
+    () => new LineProcess<CoresCommand>("./cores-client.ts"),
   );
   await Promise.all(clients.map((client) => client.read()));
   console.log(
@@ -130,14 +90,14 @@ async function main(): Promise<void> {
 }
 
 async function startServer(count: number): Promise<Server> {
-  const process = new Process("./cores-server.ts", String(count));
+  const process = new LineProcess<CoresCommand>("./cores-server.ts", [String(count)]);
   const greeting: Omit<Server, "count" | "process"> = await process.read();
   return { count, process, ...greeting };
 }
 
 async function takeTurn(
   server: Server,
-  clients: readonly Process[],
+  clients: readonly LineProcess<CoresCommand>[],
   message: string,
 ): Promise<Turn> {
   const { ticket } = server;
@@ -145,7 +105,7 @@ async function takeTurn(
   const before = spentBy(server);
   const answers = await Promise.all(
     clients.map((client) =>
-      client.ask({ ticket, message, callers, durationMs: Number(values.ms) }),
+      client.ask<CoresAnswer>({ ticket, message, callers, durationMs: Number(values.ms) }),
     ),
   );
   const after = spentBy(server);

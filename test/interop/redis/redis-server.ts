@@ -29,6 +29,10 @@ export class RedisProcess implements AsyncDisposable {
     this.port = port;
   }
 
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   get url(): string {
     return `redis://127.0.0.1:${this.port}`;
   }
