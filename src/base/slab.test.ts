@@ -25,9 +25,17 @@ await describe("Slab", async () => {
 
   await test("keeps small pieces together, and large ones apart", () => {
     const slab = new Slab();
-    const [one, other, large] = [slab.take(100), slab.take(1_024), slab.take(1_025)];
+    const [one, other, large] = [slab.take(100), slab.take(28), slab.take(1_025)];
     assert.equal(one.buffer, other.buffer);
-    assert.equal(one.buffer.byteLength, 8_192);
     assert.equal(large.buffer.byteLength, 1_025);
+  });
+
+  await test("begins small, and grows with what is taken", () => {
+    const slab = new Slab();
+    assert.equal(slab.take(7).buffer.byteLength, 128);
+    for (let times = 0; times < 20; times += 1) {
+      slab.take(1_024);
+    }
+    assert.equal(slab.take(1_024).buffer.byteLength, 8_192);
   });
 });

@@ -6,8 +6,8 @@ import { isCurvePoint } from "./curve-point.ts";
 import { IdentityError, quote } from "./identity-error.ts";
 import { base32Length, hexLength, keyLength, parseKeyText } from "./key-text.ts";
 
-/** Ids remembered because checking that bytes are a curve point is slow. The oldest goes first. */
-const maxRemembered = 4_096;
+/** Ids remembered because checking that bytes are a curve point is slow, in up to 4 MB. The oldest goes first. */
+const maxRemembered = 16_384;
 
 /**
  * Who a peer is: an Ed25519 public key, 32 bytes that are a point of the curve. Immutable.

@@ -403,7 +403,11 @@ function readLease(lease: Lease | undefined): LeaseKey {
   if (secret?.length !== 16) {
     throw new RendezvousError("malformed", "invalid lease: expected the 16 bytes of a response");
   }
-  return { namespace, id: readId(endpointId).toString(), lease: encodeHex(secret) };
+  // Whether it is the key of anybody need not be computed: others have no lease.
+  if (endpointId.length !== 32) {
+    throw new RendezvousError("malformed", `invalid lease: an id of ${endpointId.length} bytes`);
+  }
+  return { namespace, id: encodeHex(endpointId), lease: encodeHex(secret) };
 }
 
 /** The caller as far as limits are concerned. */
