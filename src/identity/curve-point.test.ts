@@ -21,14 +21,20 @@ test("isSmallOrder knows every encoding of the eight points, and those alone", (
   for (const bytes of encodings) {
     assert.ok(isSmallOrder(bytes), "one of the list");
     for (let bit = 0; bit < 256; bit += 1) {
-      const other = bytes.map((byte, index) => (index === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte));
+      const other = bytes.map((byte, index) =>
+        index === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte,
+      );
       assert.equal(isSmallOrder(other), hasSmallOrder(other), Buffer.from(other).toString("hex"));
     }
   }
 });
 
 test("isSmallOrder agrees with arithmetic on y coordinates near 0 and the order of the field, and on any", () => {
-  const near = fc.tuple(fc.constantFrom(0x00, 0xff), fc.integer({ min: 0, max: 255 }), fc.boolean());
+  const near = fc.tuple(
+    fc.constantFrom(0x00, 0xff),
+    fc.integer({ min: 0, max: 255 }),
+    fc.boolean(),
+  );
   const edges = near.map(([fill, first, sign]) => {
     const bytes = new Uint8Array(32).fill(fill);
     bytes[0] = first;

@@ -44,6 +44,13 @@ export function readSelector(selector: Selector | undefined): {
   };
 }
 
+/** The same for selectors that say the same. Undefined for those that name ids: hardly two are the same. */
+export function selectorKey({ service, labels, ids }: PeerSelector): string | undefined {
+  return ids === undefined
+    ? JSON.stringify([service, ...labels.map(([key, value]) => `${key}\0${value}`).sort()])
+    : undefined;
+}
+
 export function fits({ service, labels, ids }: PeerSelector, record: PeerRecord): boolean {
   return (
     (service === undefined || record.services.includes(service)) &&

@@ -1,4 +1,3 @@
-import { Signal } from "../base/signal.ts";
 import { fits, type PeerSelector } from "./peer-selector.ts";
 import type { PeerRecord } from "./registration.ts";
 
@@ -52,8 +51,7 @@ const maxScan = 4_096;
  * The peers of a namespace, and how they became so: each change makes the next version. Knows nothing of leases and time.
  */
 export class PeerSet {
-  /** Notified after each change. */
-  readonly changed: Signal = new Signal();
+  readonly #listeners = new Set<() => void>();
   readonly #maxChanges: number;
   readonly #entries = new Map<string, PeerEntry>();
   /** By `joined`. */
@@ -122,7 +120,7 @@ export class PeerSet {
         follower();
       }
     }
-    this.changed.notify();
+    this.#notify();
   }
 
   /** Makes the next version, in which the peer has come, changed, or gone (undefined). */
@@ -146,7 +144,15 @@ export class PeerSet {
     for (const follower of [...(this.#followers.get(id) ?? [])]) {
       follower();
     }
-    this.changed.notify();
+    this.#notify();
+  }
+
+  /** Calls `listener` after each change, of any peer. Returns the function that ends that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
   }
 
   /** Calls `follower` after each change of the peer. Returns the function that ends that. */
@@ -192,12 +198,18 @@ export class PeerSet {
     return { entries, next: undefined };
   }
 
+  /** Whether all that has changed since this version is remembered. */
+  knowsSince(version: number): boolean {
+    const first = this.#log[0]?.version ?? this.#version + 1;
+    return version <= this.#version && version + 1 >= first;
+  }
+
   /** What somebody with this selector has to know who knows the set as it was in `version`; at most `limit` changes. */
   changesSince(version: number, selector: PeerSelector, limit: number): ChangesSince {
-    const first = this.#log[0]?.version ?? this.#version + 1;
-    if (version > this.#version || version + 1 < first) {
+    if (!this.knowsSince(version)) {
       return { type: "too-old" };
     }
+    const first = this.#log[0]?.version ?? this.#version + 1;
     const changes: SeenChange[] = [];
     const end = Math.min(this.#log.length, version + 1 - first + maxScan);
     let reached = version;
@@ -214,6 +226,12 @@ export class PeerSet {
       }
     }
     return { type: "changes", changes, version: reached };
+  }
+
+  #notify(): void {
+    for (const listener of [...this.#listeners]) {
+      listener();
+    }
   }
 
   #position(joined: number): number {

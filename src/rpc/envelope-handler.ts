@@ -24,6 +24,7 @@ import { type CallScope, callScopeKey } from "./call-scope.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { MessageReader } from "./message-reader.ts";
 import { servedProtocol } from "./served-protocol.ts";
+import { type SharedEncodings, sharedEncodings } from "./shared-message.ts";
 
 type Message = MessageShape<DescMessage>;
 type EndingContext = ReturnType<typeof createHandlerContext>;
@@ -109,6 +110,7 @@ export function envelopeHandler(
       begin: () => begin(method, run, input, context),
       scope,
       context,
+      format: binary ? "binary" : "json",
       serialize: (message) => serialize(create(method.output, message as Message)),
       end: isConnect
         ? (metadata, error) =>
@@ -174,6 +176,7 @@ interface AnswerOptions {
   begin(): Promise<AsyncIterator<unknown>>;
   readonly scope: CallScope | undefined;
   readonly context: EndingContext;
+  readonly format: "binary" | "json";
   serialize(message: unknown): Uint8Array;
   /** The content of the last envelope, where there is one. */
   end(trailer: Headers, error: ConnectError | undefined): Uint8Array | undefined;
@@ -211,8 +214,12 @@ class EnvelopeAnswer implements AsyncIterableIterator<Uint8Array> {
       this.#messages ??= await this.#options.begin();
       const { done, value } = await this.#messages.next();
       if (done !== true) {
-        const data = this.#options.serialize(value);
-        return { done: false, value: this.#plain(0, data) ?? (await this.#compressed(0, data)) };
+        const shared = sharedEncodings(value);
+        const data = this.#encoded(value, shared);
+        return {
+          done: false,
+          value: this.#plain(0, data) ?? (await this.#compressed(0, data, shared)),
+        };
       }
       this.#options.scope?.complete();
     } catch (error) {
@@ -256,6 +263,15 @@ class EnvelopeAnswer implements AsyncIterableIterator<Uint8Array> {
     return { done: false, value };
   }
 
+  #encoded(message: unknown, shared: SharedEncodings | undefined): Uint8Array {
+    const { format, serialize } = this.#options;
+    const data = shared?.[format] ?? serialize(message);
+    if (shared !== undefined) {
+      shared[format] = data;
+    }
+    return data;
+  }
+
   #leave(): void {
     void this.#messages?.return?.()?.catch(() => {});
   }
@@ -268,9 +284,16 @@ class EnvelopeAnswer implements AsyncIterableIterator<Uint8Array> {
       : undefined;
   }
 
-  async #compressed(flags: number, data: Uint8Array): Promise<Uint8Array> {
+  async #compressed(
+    flags: number,
+    data: Uint8Array,
+    shared?: SharedEncodings,
+  ): Promise<Uint8Array> {
     const { compression, compressMinBytes } = this.#options;
-    const envelope = await envelopeCompress({ flags, data }, compression, compressMinBytes);
+    const envelope =
+      shared === undefined || compression === null
+        ? await envelopeCompress({ flags, data }, compression, compressMinBytes)
+        : await shared.compress({ flags, data }, compression);
     return this.#envelopes.encode(envelope.flags, envelope.data);
   }
 }
