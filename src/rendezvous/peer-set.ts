@@ -56,6 +56,8 @@ export class PeerSet {
   readonly #entries = new Map<string, PeerEntry>();
   /** By `joined`. */
   readonly #order: PeerEntry[] = [];
+  /** Those who serve it, in the same order: most look-ups are by service, and want few of many. */
+  readonly #byService = new Map<string, PeerEntry[]>();
   /** The last ones, without a gap, up to the present version. */
   #log: SetChange[] = [];
   readonly #followers = new Map<string, Set<() => void>>();
@@ -71,7 +73,7 @@ export class PeerSet {
     this.#version = version;
     for (const entry of entries) {
       this.#entries.set(entry.record.id.toString(), entry);
-      this.#order.push(entry);
+      this.#index(undefined, entry);
     }
   }
 
@@ -127,15 +129,12 @@ export class PeerSet {
   apply(id: string, after: PeerEntry | undefined): void {
     const before = this.#entries.get(id);
     this.#version += 1;
-    if (before !== undefined) {
-      this.#order.splice(this.#position(before.joined), 1);
-    }
     if (after === undefined) {
       this.#entries.delete(id);
     } else {
       this.#entries.set(id, after);
-      this.#order.splice(this.#position(after.joined), 0, after);
     }
+    this.#index(before, after);
     this.#log.push({ version: this.#version, id, before, after });
     // Now and then, so that it costs nothing each time.
     if (this.#log.length >= 2 * this.#maxChanges) {
@@ -176,12 +175,7 @@ export class PeerSet {
     selector: PeerSelector,
     { after, limit, upTo = Infinity }: { after: number; limit: number; upTo?: number },
   ): { readonly entries: readonly PeerEntry[]; readonly next: number | undefined } {
-    const candidates =
-      selector.ids === undefined
-        ? this.#order
-        : [...selector.ids]
-            .flatMap((id) => this.#entries.get(id) ?? [])
-            .sort((a, b) => a.joined - b.joined);
+    const candidates = this.#candidates(selector);
     const entries: PeerEntry[] = [];
     for (let at = positionIn(candidates, after + 1); at < candidates.length; at += 1) {
       const entry = candidates[at];
@@ -234,8 +228,48 @@ export class PeerSet {
     }
   }
 
-  #position(joined: number): number {
-    return positionIn(this.#order, joined);
+  /** Those who may fit, by `joined`. */
+  #candidates({ ids, service }: PeerSelector): readonly PeerEntry[] {
+    if (ids !== undefined) {
+      return [...ids]
+        .flatMap((id) => this.#entries.get(id) ?? [])
+        .sort((a, b) => a.joined - b.joined);
+    }
+    return service === undefined ? this.#order : (this.#byService.get(service) ?? []);
+  }
+
+  #index(before: PeerEntry | undefined, after: PeerEntry | undefined): void {
+    replaceIn(this.#order, before, after);
+    const services = new Set([...(before?.record.services ?? []), ...(after?.record.services ?? [])]);
+    for (const service of services) {
+      const those = this.#byService.get(service) ?? [];
+      const serving = (entry: PeerEntry | undefined): PeerEntry | undefined =>
+        entry?.record.services.includes(service) === true ? entry : undefined;
+      replaceIn(those, serving(before), serving(after));
+      if (those.length === 0) {
+        this.#byService.delete(service);
+      } else {
+        this.#byService.set(service, those);
+      }
+    }
+  }
+}
+
+/** Puts an entry in the place of another, or where its `joined` belongs. */
+function replaceIn(
+  entries: PeerEntry[],
+  before: PeerEntry | undefined,
+  after: PeerEntry | undefined,
+): void {
+  if (before !== undefined && after?.joined === before.joined) {
+    entries[positionIn(entries, before.joined)] = after;
+    return;
+  }
+  if (before !== undefined) {
+    entries.splice(positionIn(entries, before.joined), 1);
+  }
+  if (after !== undefined) {
+    entries.splice(positionIn(entries, after.joined), 0, after);
   }
 }
 
