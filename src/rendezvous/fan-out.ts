@@ -72,6 +72,9 @@ export class FanOut {
   }
 
   #tell(): void {
+    if (this.#waiting.size === 0) {
+      return;
+    }
     const { watchers, messagesPerSecond } = this.#pace;
     this.#earliestMs = this.#platform.now() + (watchers() / messagesPerSecond) * 1_000;
     this.#isTelling = true;

@@ -240,7 +240,10 @@ export class PeerSet {
 
   #index(before: PeerEntry | undefined, after: PeerEntry | undefined): void {
     replaceIn(this.#order, before, after);
-    const services = new Set([...(before?.record.services ?? []), ...(after?.record.services ?? [])]);
+    const services = new Set([
+      ...(before?.record.services ?? []),
+      ...(after?.record.services ?? []),
+    ]);
     for (const service of services) {
       const those = this.#byService.get(service) ?? [];
       const serving = (entry: PeerEntry | undefined): PeerEntry | undefined =>
