@@ -27,6 +27,8 @@ export type PeersCommand =
       readonly quic: number;
       /** Registrations that are under way at a time. */
       readonly atOnce: number;
+      /** 0: what the place gives. */
+      readonly leaseMs: number;
     }
   /** Makes changes, numbered from `first` on, so many in a second. */
   | {
@@ -59,6 +61,7 @@ interface Peer {
 const peers: Peer[] = [];
 /** Connections over HTTP that peers share. */
 let shared: readonly Transport[] = [];
+let leaseMs = 0;
 let lost = 0;
 let errors: Record<string, number> = {};
 /** Who has changed last: each peer has its turn. */
@@ -71,6 +74,7 @@ function join(peer: RegisteringPeer, transport: Transport, change: number): Peer
   const registration = new Rendezvous({ transport }).register(peer, {
     services: ["echo.v1.EchoService", `team${peers.length % 100}.v1.Service`],
     labels: labelsOf(change),
+    leaseMs,
     onError: (error) => {
       const text = String(error).slice(0, 120);
       errors[text] = (errors[text] ?? 0) + 1;
@@ -161,6 +165,7 @@ async function answer(command: PeersCommand): Promise<PeersAnswer> {
   const startMs = performance.now();
   switch (command.type) {
     case "register":
+      ({ leaseMs } = command);
       await register(command);
       break;
     case "change":

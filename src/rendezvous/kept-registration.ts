@@ -167,8 +167,17 @@ export class KeptRegistration implements AsyncDisposable {
     }
     // What is on its way is waited for: it may bring the lease without which nothing can be unregistered.
     await this.#running;
-    if (this.#lease !== undefined && !signal.aborted) {
-      await client.unregister({ lease: this.#lease }, { signal }).catch(ignore);
+    while (this.#lease !== undefined && !signal.aborted) {
+      const lease = this.#lease;
+      try {
+        await client.unregister({ lease }, { signal });
+        this.#lease = undefined;
+      } catch (error) {
+        if (signal.aborted || this.#endOf(error) !== undefined) {
+          break;
+        }
+        await pause(platform, this.#delays.failed(), signal).catch(ignore);
+      }
     }
     platform.clearTimer(timer);
     this.#become({ type: "closed" });
@@ -178,14 +187,20 @@ export class KeptRegistration implements AsyncDisposable {
   async #run(): Promise<void> {
     const { platform } = this.#context;
     const { signal } = this.#closed;
+    /** Of the last lease: it is held until the next one is there, however long that takes. */
+    let stay = new AbortController();
+    onAbort(signal, () => stay.abort());
     while (!signal.aborted) {
       try {
         this.#become({ type: "registering" });
         const leaseMs = await this.#register(this.#abandoned.signal);
+        stay.abort();
+        stay = new AbortController();
         this.#delays.succeeded();
         this.#become({ type: "registered" });
-        const end = await this.#stay(leaseMs);
+        const end = await this.#stay(leaseMs, stay.signal);
         if (end !== "changed") {
+          stay.abort();
           this.#lease = undefined;
         }
         if (end === "replaced") {
@@ -234,25 +249,21 @@ export class KeptRegistration implements AsyncDisposable {
     }
   }
 
-  /** Resolves when there is something to be registered again, or nothing any more. Never rejects. */
-  #stay(leaseMs: number): Promise<StayEnd> {
+  /**
+   * Resolves when there is something to be registered again, or nothing any more. Never rejects. The lease is held and
+   * renewed until the signal fires.
+   */
+  #stay(leaseMs: number, signal: AbortSignal): Promise<StayEnd> {
     const lease = this.#lease;
     return new Promise((resolve) => {
       if (lease === undefined || this.#isStale || this.#closed.signal.aborted) {
         resolve("changed");
         return;
       }
-      const ending = new AbortController();
-      const end = (how: StayEnd): void => {
-        stopListening();
-        ending.abort();
-        resolve(how);
-      };
-      const stopListening = onAbort(this.#closed.signal, () => end("changed"));
-      const { signal } = ending;
-      void this.#awaitChange(signal).then(() => end("changed"), ignore);
-      void this.#renew(lease, leaseMs, signal).then(end, ignore);
-      void this.#hold(lease, signal).then(end, ignore);
+      onAbort(signal, () => resolve("changed"));
+      void this.#awaitChange(signal).then(() => resolve("changed"), ignore);
+      void this.#renew(lease, leaseMs, signal).then(resolve, ignore);
+      void this.#hold(lease, signal).then(resolve, ignore);
     });
   }
 
