@@ -30,6 +30,7 @@ Options
   --rounds <n>       changes one by one (default 20)
   --changes <n>      changes at a rate (default 400)
   --rate <n>         so many in a second (default 40)
+  --lease <s>        that peers ask for (default: what the place gives)
   --places <list>    "1", "2" or "1,2": one place in memory, two with Redis (default 1,2)
   --idle <s>         how long nothing happens but renewals (default 20)
   --node-option <o>  for the places, such as --cpu-prof and --cpu-prof-dir=.cache/profiles
@@ -48,6 +49,7 @@ const { values } = parseArgs({
     rounds: { type: "string" },
     changes: { type: "string" },
     rate: { type: "string", default: "40" },
+    lease: { type: "string" },
     places: { type: "string", default: "1,2" },
     idle: { type: "string" },
     "node-option": { type: "string", multiple: true, default: [] },
@@ -142,7 +144,7 @@ class Fleet {
       connections,
       quic: quicPeers,
       atOnce,
-      leaseMs: quick ? patientMs : 0,
+      leaseMs: quick ? patientMs : Number(values.lease ?? 0) * 1_000,
     });
     const registered = await this.#usage(true);
     figures["registrations/s"] = peerCount / (ms / 1_000);
@@ -398,5 +400,9 @@ async function main(): Promise<boolean> {
 if (values.help) {
   console.log(usage);
 } else {
+  // All processes end with this one.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => process.exit(1));
+  }
   process.exit((await main()) ? 0 : 1);
 }

@@ -173,7 +173,7 @@ export class KeptRegistration implements AsyncDisposable {
         await client.unregister({ lease }, { signal });
         this.#lease = undefined;
       } catch (error) {
-        if (signal.aborted || this.#endOf(error) !== undefined) {
+        if (signal.aborted || endOf(ConnectError.from(error)) !== undefined) {
           break;
         }
         await pause(platform, this.#delays.failed(), signal).catch(ignore);
@@ -323,19 +323,15 @@ export class KeptRegistration implements AsyncDisposable {
     }
   }
 
-  /** Undefined where it is worth a further try with the same lease. */
+  /** As `endOf`, and tells what is tried again. */
   #endOf(error: unknown): StayEnd | undefined {
     const problem = ConnectError.from(error);
-    switch (problem.code) {
-      case Code.NotFound:
-        return "lost";
-      case Code.AlreadyExists:
-        return "replaced";
-      default:
-        this.#become({ type: "registered", problem });
-        this.#options.onError?.(problem);
-        return undefined;
+    const end = endOf(problem);
+    if (end === undefined) {
+      this.#become({ type: "registered", problem });
+      this.#options.onError?.(problem);
     }
+    return end;
   }
 
   /** The place does, of which there may have been doubts. */
@@ -383,6 +379,18 @@ export class KeptRegistration implements AsyncDisposable {
     this.#state = state;
     this.#changed.notify();
     this.#options.onState?.(state);
+  }
+}
+
+/** Undefined where it is worth a further try with the same lease. */
+function endOf({ code }: ConnectError): "lost" | "replaced" | undefined {
+  switch (code) {
+    case Code.NotFound:
+      return "lost";
+    case Code.AlreadyExists:
+      return "replaced";
+    default:
+      return undefined;
   }
 }
 

@@ -269,8 +269,8 @@ class Host implements RendezvousHost {
       throw new ConnectError(`${id.short} has not signed this registration`, Code.Unauthenticated);
     }
     await this.#allow({ operation: "register", namespace, id }, context);
-    const { leaseMs, minLeaseMs, maxLeaseMs, graceMs } = this.#limits;
-    const wantedMs = request.leaseMs || leaseMs;
+    const { minLeaseMs, maxLeaseMs, graceMs } = this.#limits;
+    const wantedMs = request.leaseMs || this.#usualLeaseMs;
     const lease = randomHex(this.#platform);
     const outcome = await this.#state.register(record, {
       lease,
@@ -285,6 +285,12 @@ class Host implements RendezvousHost {
       case "full":
         throw new ConnectError(`there are ${outcome.limit} already`, Code.ResourceExhausted);
     }
+  }
+
+  /** Of those who ask for none. A lease is renewed three times. */
+  get #usualLeaseMs(): number {
+    const { leaseMs, renewalsPerSecond } = this.#limits;
+    return Math.max(leaseMs, Math.round((3_000 * this.#holds.total) / renewalsPerSecond));
   }
 
   #checkAudience({ audience }: PeerRecord): void {

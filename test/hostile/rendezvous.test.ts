@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EndpointAddr } from "../../src/identity/endpoint-addr.ts";
-import { SecretKey } from "../../src/index.ts";
+import { createQuicTransport, Endpoint, SecretKey } from "../../src/index.ts";
 import {
   RegistrationRefusedSchema,
+  RegistrationSchema,
   RendezvousService,
   type SignedRegistration,
   SignedRegistrationSchema,
@@ -16,6 +17,7 @@ import { signRegistration } from "../../src/rendezvous/registration.ts";
 import type { RendezvousHostOptions } from "../../src/rendezvous/rendezvous-host.ts";
 import { type Place, paperPeer, startPlace } from "../rendezvous/place.ts";
 import { hasCode } from "../support/expect-code.ts";
+import { loopback } from "../support/peers.ts";
 import { stayAlive } from "../support/stay-alive.ts";
 
 stayAlive();
@@ -26,7 +28,11 @@ let lastUs = 0n;
 
 function signed(
   key: SecretKey,
-  { audience = "", offMs = 0 }: { audience?: string; offMs?: number } = {},
+  {
+    audience = "",
+    offMs = 0,
+    labels = {},
+  }: { audience?: string; offMs?: number; labels?: Record<string, string> } = {},
 ): SignedRegistration {
   const nowUs = BigInt(Date.now()) * 1_000n;
   lastUs = nowUs <= lastUs ? lastUs + 1n : nowUs;
@@ -36,7 +42,7 @@ function signed(
     audience,
     signedUs: lastUs + BigInt(offMs) * 1_000n,
     services: [],
-    labels: {},
+    labels,
   }).signed;
 }
 
@@ -190,6 +196,53 @@ test("1 MB of labels, and all else that is too much, is refused, and the place g
   assert.equal((await calls.lookUp({})).peers.length, 2);
   assert.deepEqual(place.reports, []);
 });
+
+test("for a watcher that does not read nothing waits: later it is told what there is by then", async (t) => {
+  const limits = { maxChanges: 4, registrationsPerSecond: 1_000_000 };
+  const { place, calls } = await start(t, { limits });
+  const { metrics } = place.host;
+  const endpoint = await Endpoint.bind({
+    bind: loopback,
+    transport: { streamReceiveWindow: 65_536 },
+  });
+  t.after(() => endpoint.close({ timeoutMs: 0 }));
+  const transport = createQuicTransport({ endpoint, to: place.endpoint.ticket() });
+  const slow = createClient(RendezvousService, transport);
+  const leaving = new AbortController();
+  const changes = slow.watch({}, { signal: leaving.signal })[Symbol.asyncIterator]();
+  await changes.next();
+  const key = SecretKey.generate();
+  let number = 0;
+  // Until it has missed more than the place remembers: what is on its way fills a window of 64 KiB.
+  while (number - metrics.changesSent <= 2 * limits.maxChanges) {
+    number += 1;
+    await calls.register({ registration: signed(key, { labels: largeLabels(number) }) });
+    assert.ok(number < 2_000, "what is sent to it has a limit");
+  }
+  let resets = 0;
+  for (let told = 0; told !== number; ) {
+    const { value } = await changes.next();
+    assert.ok(value, "it is told");
+    resets += value.reset ? 1 : 0;
+    for (const { change } of value.changes) {
+      if (change.case === "put") {
+        const bytes = change.value.registration?.registration ?? new Uint8Array();
+        told = Number(fromBinary(RegistrationSchema, bytes).labels["number"]);
+      }
+    }
+  }
+  assert.equal(resets, 1);
+  assert.ok(metrics.changesSent < number, "it has not been told all");
+  leaving.abort();
+  await assert.rejects(changes.next());
+  assert.deepEqual(place.reports, []);
+});
+
+/** Some 7 KB of labels. */
+function largeLabels(number: number): Record<string, string> {
+  const filling = Array.from({ length: 28 }, (_, index) => [`filling${index}`, "x".repeat(250)]);
+  return { number: String(number), ...Object.fromEntries(filling) };
+}
 
 test("look-ups of names that nobody uses leave nothing behind, and watches end with their namespaces' limit", async (t) => {
   const { calls } = await start(t, { limits: { maxNamespaces: 2 } });

@@ -9,6 +9,7 @@ import { RendezvousService } from "../../src/rendezvous/gen/connectquic/rendezvo
 import type { RegisteringPeer } from "../../src/rendezvous/kept-registration.ts";
 import type { PeerChange } from "../../src/rendezvous/peer-watch.ts";
 import type { Rendezvous } from "../../src/rendezvous/rendezvous.ts";
+import { signRegistration } from "../../src/rendezvous/registration.ts";
 import { EchoService } from "../support/echo-service.ts";
 import { hasCode } from "../support/expect-code.ts";
 import { loopback } from "../support/peers.ts";
@@ -173,9 +174,13 @@ for (const way of ways) {
   });
 }
 
-/** Resolves when a registration is held. */
-async function untilHeld(host: { page(target: string): Promise<{ body: string } | undefined> }) {
-  while (!/^rendezvous_holds 1$/m.test((await host.page("/metrics"))?.body ?? "")) {
+/** Resolves when so many registrations are held. */
+async function untilHeld(
+  host: { page(target: string): Promise<{ body: string } | undefined> },
+  count = 1,
+): Promise<void> {
+  const line = new RegExp(`^rendezvous_holds ${count}$`, "m");
+  while (!line.test((await host.page("/metrics"))?.body ?? "")) {
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -209,6 +214,67 @@ test("a watch ends with its signal's reason", async (t) => {
   await assert.rejects(waiting, (reason) => reason === "enough");
   const late = (await place.rendezvous("http")).watch({}, { signal: leaving.signal });
   await assert.rejects(late.next(), (reason) => reason === "enough");
+});
+
+test("where many are registered, leases are longer, but for those who ask for a short one", async (t) => {
+  const place = await startPlace(t, { limits: { renewalsPerSecond: 1, leaseMs: 30_000 } });
+  const client = createClient(RendezvousService, await place.transport("http"));
+  const rendezvous = await place.rendezvous("http");
+  const leaseOf = async (leaseMs: number): Promise<number> => {
+    const { secretKey, addr } = paperPeer();
+    const init = { namespace: "", audience: "", services: [], labels: {} };
+    const signedUs = BigInt(Date.now()) * 1_000n;
+    const { signed } = signRegistration(secretKey, { ...init, addr: addr(), signedUs });
+    return (await client.register({ registration: signed, leaseMs })).leaseMs;
+  };
+  assert.equal(await leaseOf(0), 30_000);
+  const registrations = Array.from({ length: 12 }, () => rendezvous.register(paperPeer()));
+  await untilHeld(place.host, 12);
+  assert.equal(await leaseOf(0), 36_000);
+  assert.equal(await leaseOf(10_000), 10_000);
+  await Promise.all(registrations.map((each) => each.close()));
+});
+
+test("what a peer says is changed while the old lease is held, so that no watcher sees it go", async (t) => {
+  let letIn = (): void => {};
+  let asked = (): void => {};
+  let gate: Promise<void> | undefined;
+  const place = await startPlace(t, {
+    limits: { graceMs: 1 },
+    authorize: async ({ operation }) => {
+      if (operation === "register") {
+        asked();
+        await gate;
+      }
+      return true;
+    },
+  });
+  const rendezvous = await place.rendezvous("http");
+  const changes = rendezvous.watch();
+  const registration = rendezvous.register(paperPeer(), { labels: { say: "one" } });
+  assert.equal((await nextChange(changes)).type, "put");
+  await untilHeld(place.host);
+  gate = new Promise((resolve) => {
+    letIn = resolve;
+  });
+  const isAsked = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  registration.update({ labels: { say: "two" } });
+  await isAsked;
+  // Longer than the time of grace, and than it takes to look at leases: another peer comes and goes by that.
+  gate = undefined;
+  const other = rendezvous.register(paperPeer());
+  assert.equal((await nextChange(changes)).type, "put");
+  await untilHeld(place.host, 2);
+  await other.close({ timeoutMs: 0 });
+  const gone = await nextChange(changes);
+  assert.ok(gone.type === "gone" && gone.id.equals(other.id), "the other one alone");
+  letIn();
+  const changed = await nextChange(changes);
+  assert.ok(changed.type === "put" && changed.peer.labels["say"] === "two", "it has changed");
+  await registration.close();
+  await changes.return();
 });
 
 test("look up goes through all pages", async (t) => {
