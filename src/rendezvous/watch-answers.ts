@@ -193,7 +193,7 @@ function sizeOf(changes: readonly SeenChange[]): number {
   return changes.reduce(
     (sum, change) =>
       sum +
-      (change.type === "put" ? 500 + 2 * change.entry.record.signed.registration.length : 200),
+      (change.type === "put" ? 500 + 3 * change.entry.record.signed.registration.length : 200),
     2_000,
   );
 }
