@@ -45,7 +45,7 @@ const { values } = parseArgs({
     quic: { type: "string" },
     watchers: { type: "string" },
     connections: { type: "string" },
-    "at-once": { type: "string", default: "64" },
+    "at-once": { type: "string" },
     rounds: { type: "string" },
     changes: { type: "string" },
     rate: { type: "string", default: "40" },
@@ -64,7 +64,7 @@ const peerCount = Number(values.peers ?? (quick ? 120 : 10_000));
 const quicPeers = Number(values.quic ?? Math.ceil(peerCount / 20));
 const watcherCount = Number(values.watchers ?? (quick ? 20 : 1_000));
 const connections = Number(values.connections ?? (quick ? 4 : 100));
-const atOnce = Number(values["at-once"]);
+const atOnce = Number(values["at-once"] ?? (quick ? 8 : 64));
 const rounds = Number(values.rounds ?? (quick ? 3 : 20));
 const changeCount = Number(values.changes ?? (quick ? 24 : 400));
 const rate = Number(values.rate);

@@ -328,7 +328,10 @@ export class KeptRegistration implements AsyncDisposable {
     const problem = ConnectError.from(error);
     const end = endOf(problem);
     if (end === undefined) {
-      this.#become({ type: "registered", problem });
+      // It may be the last lease's, while the next one is on its way.
+      if (this.#state.type === "registered") {
+        this.#become({ type: "registered", problem });
+      }
       this.#options.onError?.(problem);
     }
     return end;

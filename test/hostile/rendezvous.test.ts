@@ -227,7 +227,7 @@ test("for a watcher that does not read nothing waits: later it is told what ther
     for (const { change } of value.changes) {
       if (change.case === "put") {
         const bytes = change.value.registration?.registration ?? new Uint8Array();
-        told = Number(fromBinary(RegistrationSchema, bytes).labels["number"]);
+        told = Number(fromBinary(RegistrationSchema, bytes).labels.number);
       }
     }
   }

@@ -2,14 +2,23 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { toJson } from "@bufbuild/protobuf";
 import { Code, createClient } from "@connectrpc/connect";
+import {
+  compressionBrotli,
+  createConnectTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
 import { createQuicTransport, Endpoint, SecretKey } from "../../src/index.ts";
 import type { FoundPeer } from "../../src/rendezvous/found-peer.ts";
-import { RendezvousService } from "../../src/rendezvous/gen/connectquic/rendezvous/v1/rendezvous_pb.ts";
+import {
+  RendezvousService,
+  WatchResponseSchema,
+} from "../../src/rendezvous/gen/connectquic/rendezvous/v1/rendezvous_pb.ts";
 import type { RegisteringPeer } from "../../src/rendezvous/kept-registration.ts";
 import type { PeerChange } from "../../src/rendezvous/peer-watch.ts";
-import type { Rendezvous } from "../../src/rendezvous/rendezvous.ts";
 import { signRegistration } from "../../src/rendezvous/registration.ts";
+import type { Rendezvous } from "../../src/rendezvous/rendezvous.ts";
 import { EchoService } from "../support/echo-service.ts";
 import { hasCode } from "../support/expect-code.ts";
 import { loopback } from "../support/peers.ts";
@@ -216,6 +225,50 @@ test("a watch ends with its signal's reason", async (t) => {
   await assert.rejects(late.next(), (reason) => reason === "enough");
 });
 
+test("watchers are told the same whatever format, compression and protocol they speak, first and later", async (t) => {
+  const place = await startPlace(t);
+  const rendezvous = await place.rendezvous("http");
+  // So many that the first message is compressed.
+  const registrations = Array.from({ length: 12 }, () => rendezvous.register(paperPeer()));
+  await Promise.all(registrations.map((each) => each.ready()));
+  const http = { baseUrl: place.url, httpVersion: "1.1" as const };
+  const transports = [
+    createConnectTransport({ ...http }),
+    createConnectTransport({ ...http, acceptCompression: [] }),
+    createConnectTransport({ ...http, acceptCompression: [compressionBrotli] }),
+    createConnectTransport({ ...http, useBinaryFormat: false }),
+    createGrpcWebTransport({ ...http }),
+    await place.transport("quic"),
+  ];
+  const leaving: AbortController[] = [];
+  const watches = [...transports, ...transports].map((transport) => {
+    const left = new AbortController();
+    leaving.push(left);
+    const { signal } = left;
+    return createClient(RendezvousService, transport).watch({}, { signal })[Symbol.asyncIterator]();
+  });
+  const told = async (): Promise<unknown[]> => {
+    const answers = await Promise.all(watches.map((watch) => watch.next()));
+    return answers.map(({ value }) => value && toJson(WatchResponseSchema, value));
+  };
+  const [whole, ...others] = await told();
+  assert.equal((whole as { changes: unknown[] }).changes.length, registrations.length);
+  for (const other of others) {
+    assert.deepEqual(other, whole);
+  }
+  registrations[0]?.update({ labels: { said: "later" } });
+  const [change, ...changes] = await told();
+  assert.equal((change as { changes: unknown[] }).changes.length, 1);
+  for (const other of changes) {
+    assert.deepEqual(other, change);
+  }
+  for (const left of leaving) {
+    left.abort();
+  }
+  await Promise.all(watches.map((watch) => assert.rejects(watch.next())));
+  await Promise.all(registrations.map((each) => each.close()));
+});
+
 test("where many are registered, leases are longer, but for those who ask for a short one", async (t) => {
   const place = await startPlace(t, { limits: { renewalsPerSecond: 1, leaseMs: 30_000 } });
   const client = createClient(RendezvousService, await place.transport("http"));
@@ -272,7 +325,7 @@ test("what a peer says is changed while the old lease is held, so that no watche
   assert.ok(gone.type === "gone" && gone.id.equals(other.id), "the other one alone");
   letIn();
   const changed = await nextChange(changes);
-  assert.ok(changed.type === "put" && changed.peer.labels["say"] === "two", "it has changed");
+  assert.ok(changed.type === "put" && changed.peer.labels.say === "two", "it has changed");
   await registration.close();
   await changes.return();
 });
