@@ -367,11 +367,11 @@ test(
           await both(async (state) => [...(await state.namespaces())].sort());
           for (const namespace of new Set(leases.map((lease) => lease.namespace))) {
             const [memory, stored] = await Promise.all(states.map((state) => state.set(namespace)));
-          // What is watched is told of changes a moment later.
-          while ((stored?.version ?? 0) < (memory?.version ?? 0)) {
-            await delay(1);
-          }
-          await both(
+            // What is watched is told of changes a moment later.
+            while ((stored?.version ?? 0) < (memory?.version ?? 0)) {
+              await delay(1);
+            }
+            await both(
               async (state) =>
                 (await state.set(namespace))?.entries.map(
                   ({ record, lease, joined, registeredAtMs }) => ({
