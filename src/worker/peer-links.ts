@@ -132,7 +132,7 @@ export class PeerLinks {
         }
       } finally {
         // Where the call has failed, the reader may not have noticed yet.
-        link.end(signal.aborted ? messageOf(signal.reason) : hasLeft);
+        link.end(signal.aborted ? endOf(signal.reason) : hasLeft);
         links.#close(link);
       }
     })();
@@ -227,7 +227,7 @@ export class PeerLinks {
         }
       }
     } catch (error) {
-      link.end(messageOf(error));
+      link.end(endOf(error));
     }
   }
 
@@ -270,6 +270,11 @@ const disconnected = "disconnected here";
 const notDialed = "not dialed any more";
 /** How long a peer may take to end a conversation as well. */
 const leaveMs = 1_000;
+
+/** How a conversation has ended that the peer began. It has left as well where it did not wait for us to hear that. */
+function endOf(error: unknown): string {
+  return ConnectError.from(error).code === Code.Canceled ? hasLeft : messageOf(error);
+}
 
 /** Why a call has ended, for people. */
 export function messageOf(error: unknown): string {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import {
   BenchmarkState,
   ChatWay,
@@ -10,7 +9,6 @@ import {
   PeerState,
   PlaceState,
 } from "./gen/connectquic/worker/v1/console_pb.js";
-import { PageModel } from "./page/page-model.ts";
 import {
   maxBenchmarks,
   maxEvents,
@@ -200,54 +198,4 @@ test("WorkerState lists as many workers at the place as it may, and counts the o
   state.found(stranger(`worker ${maxFound}`));
   assert.equal(state.place.untold, 1);
   assert.equal(state.changesSince().changes.found.length, maxFound);
-});
-
-test("WorkerState tells a reader who comes late the same workers as one who begins", () => {
-  const step = fc.record({
-    isThere: fc.boolean(),
-    // More come and go between two reads, at times, than are remembered as gone.
-    from: fc.nat(700),
-    count: fc.nat(maxFound + 100),
-    reads: fc.boolean(),
-  });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
-      const state = new WorkerState(() => {});
-      const reader = new PageModel();
-      let seen: number | undefined;
-      for (const { isThere, from, count, reads } of steps) {
-        for (let i = from; i < from + count; i++) {
-          const id = String(i % 700);
-          if (isThere) {
-            state.found(stranger(id, `from ${from}`));
-          } else {
-            state.gone(id);
-          }
-        }
-        if (reads) {
-          const { changes, version } = state.changesSince(seen);
-          seen = version;
-          reader.apply(changes);
-          const fresh = new PageModel();
-          fresh.apply(state.changesSince().changes);
-          const namesOf = ({ found }: PageModel) =>
-            [...found.values()].map(({ id, name }) => `${id} ${name}`).sort();
-          assert.deepEqual(namesOf(reader), namesOf(fresh));
-        }
-      }
-    }),
-    {
-      examples: [
-        // More are gone than is remembered since the first read.
-        [
-          [
-            { isThere: true, from: 0, count: 500, reads: true },
-            { isThere: false, from: 0, count: 500, reads: false },
-            { isThere: true, from: 500, count: 200, reads: false },
-            { isThere: false, from: 500, count: 200, reads: true },
-          ],
-        ],
-      ],
-    },
-  );
 });

@@ -9,7 +9,10 @@ import { createPeerClient } from "../../src/rpc/peer-client.ts";
 import type { QuicTransport } from "../../src/rpc/peer-transport.ts";
 import { createQuicTransport } from "../../src/rpc/quic-transport.ts";
 import { datagramAlpn } from "../../src/worker/chat-datagrams.ts";
-import { BenchmarkState } from "../../src/worker/gen/connectquic/worker/v1/console_pb.js";
+import {
+  BenchmarkState,
+  PeerState,
+} from "../../src/worker/gen/connectquic/worker/v1/console_pb.js";
 import { WorkerService } from "../../src/worker/gen/connectquic/worker/v1/worker_pb.js";
 import { Worker } from "../../src/worker/worker.ts";
 
@@ -70,6 +73,30 @@ describe("a worker and a hostile peer", { timeout: 60_000 }, () => {
     assert.equal(await converse([hello(""), ...flood]), "ended");
     assert.match(worker.state.peer(endpoint.id.toString())?.problem ?? "", /too many messages/);
     assert.equal(worker.state.changesSince().changes.messages.length, 200);
+  });
+
+  test("cancels its conversation: it has left", async () => {
+    const ending = new AbortController();
+    const { signal } = ending;
+    async function* requests() {
+      yield hello("hasty");
+      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    }
+    try {
+      for await (const _ of createPeerClient(WorkerService, transport).chat(requests(), {
+        signal,
+      })) {
+        ending.abort();
+      }
+    } catch {
+      // That is how it ends here.
+    }
+    const isLost = (): boolean =>
+      worker.state.peer(endpoint.id.toString())?.state === PeerState.LOST;
+    while (!isLost()) {
+      await worker.changed.wait();
+    }
+    assert.equal(worker.state.peer(endpoint.id.toString())?.problem, "it has left");
   });
 
   test("sends a message that is larger than any: refused", async () => {
