@@ -6,14 +6,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { EndpointAddr, EndpointTicket } from "connect-quic";
 import { aborted, runProgram } from "../echo/terminal.ts";
 import { type ProgramOptions, RunningProgram } from "./program.ts";
 
 const usage = `Usage: npm run demo:workers
 
-Starts a relay, a rendezvous and two workers on this machine, Ada and Bob, and prints where their pages are. Bob dials Ada
-knowing her id and her relay alone: they meet there, and find the direct path by themselves, as behind two NATs.
+Starts a relay, a place of rendezvous and two workers on this machine, Ada and Bob, and prints where their pages are. Both
+register at the place, which makes them a pair. All that they learn of each other there is the id and the relay: that is
+where they meet, and then they find the direct path by themselves, as they do behind NATs.
 
 Ctrl-C ends all of them; the second time at once. Exit code: 0 after that, 1 when one of them could not start.
 
@@ -53,17 +53,20 @@ async function main(signal: AbortSignal): Promise<void> {
       readyAfter: "ticket",
     });
     print(rendezvous, `${rendezvous.value("rendezvous")}/debug/list_workers`);
-    const startWorker = (name: string, ...args: readonly string[]): Promise<RunningProgram> =>
-      start({
+    const startWorker = async (name: string): Promise<RunningProgram> => {
+      const worker = await start({
         name,
-        args: ["worker", "--name", name, "--bind", "127.0.0.1:0", "--relay", relayUrl, ...args],
+        args: [
+          ...["worker", "--name", name, "--bind", "127.0.0.1:0", "--relay", relayUrl],
+          ...["--rendezvous", rendezvous.value("rendezvous"), "--publish", "relay", "--pair"],
+        ],
         readyAfter: "ticket",
       });
-    const ada = await startWorker("Ada");
-    const bob = await startWorker("Bob", "--peer", withoutDirectAddresses(ada.value("ticket")));
-    for (const worker of [ada, bob]) {
       print(worker, worker.value("page"));
-    }
+      return worker;
+    };
+    await startWorker("Ada");
+    const bob = await startWorker("Bob");
     console.log(`
 Open the pages of both. To see what one says when the other dies: kill -9 ${bob.pid}
 Ctrl-C ends all.`);
@@ -96,16 +99,6 @@ async function build(folder: string, signal: AbortSignal): Promise<void> {
       code === 0 ? resolve() : reject(new Error("cannot build the program: npm ci comes first")),
     );
   });
-}
-
-function withoutDirectAddresses(ticket: string): string {
-  const { id, addrs } = EndpointTicket.parse(ticket).addr;
-  return new EndpointTicket(
-    new EndpointAddr(
-      id,
-      addrs.filter(({ type }) => type === "relay"),
-    ),
-  ).toString();
 }
 
 function print({ name, pid }: RunningProgram, url: string): void {

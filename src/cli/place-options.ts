@@ -1,7 +1,9 @@
+import type { PublishedAddrs } from "../discovery/pkarr-publisher.ts";
 import { checkLabels, checkName } from "../rendezvous/registration.ts";
 import { MeetingPlace } from "../worker/meeting-place.ts";
 import { explain } from "./explain.ts";
 import { type OptionValues, quote } from "./option-table.ts";
+import type { relayOptionTable } from "./relay-options.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** Options of a command that registers at a place of rendezvous. */
@@ -20,6 +22,11 @@ export const placeOptionTable = {
     type: "string",
     value: "<text>",
     help: "the registry to be in: who is in another is not seen (default: the one without\na name)",
+  },
+  publish: {
+    type: "string",
+    value: "<all or relay>",
+    help: "which addresses others see there: all, or the relay's alone, and the rest is for\npeers that are connected (default: all)",
   },
   label: {
     type: "string",
@@ -40,14 +47,17 @@ export const placeOptionTable = {
 
 export interface Meeting extends AsyncDisposable {
   readonly place: MeetingPlace;
+  readonly addrs: PublishedAddrs;
   readonly labels: Readonly<Record<string, string>>;
   readonly pool: string | undefined;
 }
 
 /** Undefined for no place. Throws {@link UsageError}. */
-export function meetingOf(values: OptionValues<typeof placeOptionTable>): Meeting | undefined {
-  const { rendezvous: to, namespace, label = [], pair = false, pool } = values;
-  const token = values["rendezvous-token"];
+export function meetingOf(
+  values: OptionValues<typeof placeOptionTable & typeof relayOptionTable>,
+): Meeting | undefined {
+  const { rendezvous: to, namespace, publish = "all", label = [], pair = false, pool } = values;
+  const { "rendezvous-token": token, relay } = values;
   if (to === undefined) {
     const [alone] = Object.keys(placeOptionTable).filter((name) => Object.hasOwn(values, name));
     if (alone !== undefined) {
@@ -58,12 +68,19 @@ export function meetingOf(values: OptionValues<typeof placeOptionTable>): Meetin
   if (pool !== undefined && !pair) {
     throw new UsageError("--pool is for --pair, which is missing");
   }
+  if (publish !== "all" && publish !== "relay") {
+    throw new UsageError(`--publish takes all or relay, found ${quote(publish)}`);
+  }
+  if (publish === "relay" && relay === undefined) {
+    throw new UsageError("--publish relay is for --relay, which is missing: nobody would find us");
+  }
   const labels = labelsOf(label);
   checked("--namespace", () => checkName("namespace", namespace ?? ""));
   checked("--pool", () => checkName("pool", pool ?? ""));
   const place = checked("--rendezvous", () => new MeetingPlace({ to, namespace, token }));
   return {
     place,
+    addrs: publish,
     labels,
     pool: pair ? (pool ?? "") : undefined,
     [Symbol.asyncDispose]: () => place.close(),

@@ -4,7 +4,8 @@ import { pause } from "../base/pause.ts";
 import type { Platform } from "../base/platform.ts";
 import { RetryDelays, randomFraction } from "../base/retry-delays.ts";
 import { Signal } from "../base/signal.ts";
-import type { EndpointAddr } from "../identity/endpoint-addr.ts";
+import type { PublishedAddrs } from "../discovery/pkarr-publisher.ts";
+import { EndpointAddr } from "../identity/endpoint-addr.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
 import type { SecretKey } from "../identity/secret-key.ts";
 import {
@@ -31,6 +32,11 @@ export interface RegistrationContent {
 }
 
 export interface RegisterOptions extends RegistrationContent {
+  /**
+   * "all" of the peer's addresses; or the "relay" alone, so that nobody at the place learns where its host is: IP addresses
+   * are then for those that it is connected with. Default "all".
+   */
+  readonly addrs?: PublishedAddrs | undefined;
   /** How long the registration outlives the loss of this process. Milliseconds. Default: what the place gives. */
   readonly leaseMs?: number;
   /** Takes what goes wrong, which is tried again. Default: dropped; `state` has the last one. */
@@ -346,9 +352,10 @@ export class KeptRegistration implements AsyncDisposable {
 
   async #followAddr(): Promise<void> {
     const { signal } = this.#closed;
-    let known = this.#peer.addr();
+    let known = this.#published(this.#peer.addr());
     try {
-      for await (const addr of this.#peer.watchAddr?.({ signal }) ?? []) {
+      for await (const all of this.#peer.watchAddr?.({ signal }) ?? []) {
+        const addr = this.#published(all);
         if (!addr.equals(known)) {
           known = addr;
           this.#touch();
@@ -369,13 +376,22 @@ export class KeptRegistration implements AsyncDisposable {
   #sign(signedUs: bigint): ReturnType<typeof signRegistration>["signed"] {
     const { namespace, audience } = this.#context;
     return signRegistration(this.#peer.secretKey, {
-      addr: this.#peer.addr(),
+      addr: this.#published(this.#peer.addr()),
       namespace,
       audience,
       signedUs,
       services: this.#services,
       labels: this.#labels,
     }).signed;
+  }
+
+  #published(addr: EndpointAddr): EndpointAddr {
+    return this.#options.addrs === "relay"
+      ? new EndpointAddr(
+          addr.id,
+          addr.addrs.filter(({ type }) => type === "relay"),
+        )
+      : addr;
   }
 
   #become(state: RegistrationState): void {

@@ -1,6 +1,7 @@
 import { onAbort } from "../base/on-abort.ts";
 import { pause } from "../base/pause.ts";
 import type { Platform } from "../base/platform.ts";
+import type { PublishedAddrs } from "../discovery/pkarr-publisher.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
 import type { FoundPeer } from "../rendezvous/found-peer.ts";
@@ -18,6 +19,8 @@ export interface PlaceMemberOptions {
   readonly place: MeetingPlace;
   readonly endpoint: Endpoint;
   readonly state: WorkerState;
+  /** Which addresses others see there. */
+  readonly addrs: PublishedAddrs;
   readonly services: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   /** Find a partner out of this pool, and another whenever there is none. Default: when somebody asks. */
@@ -45,7 +48,7 @@ export class PlaceMember {
 
   /** Throws RendezvousError for labels that no place would take. */
   constructor(options: PlaceMemberOptions) {
-    const { place, endpoint, state, services, labels, pool } = options;
+    const { place, endpoint, state, addrs, services, labels, pool } = options;
     this.#options = options;
     this.#platform = endpoint.platform;
     const { name, rendezvous } = place;
@@ -60,6 +63,7 @@ export class PlaceMember {
       services: [...services],
     });
     this.#registration = rendezvous.register(endpoint, {
+      addrs,
       services,
       labels,
       onState: (now) => this.#follow(now),

@@ -3,6 +3,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import type { Timer } from "../base/platform.ts";
 import { Signal } from "../base/signal.ts";
 import { formatSocketAddress } from "../base/socket-address.ts";
+import type { PublishedAddrs } from "../discovery/pkarr-publisher.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { Router } from "../endpoint/router.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
@@ -47,6 +48,8 @@ export interface WorkerOptions {
 export interface WorkerMeeting {
   /** Who made it closes it, after the worker. */
   readonly place: MeetingPlace;
+  /** Which of its addresses others see there. Default "all". */
+  readonly addrs?: PublishedAddrs;
   /** What the worker says of itself, besides its `name`. Default none. */
   readonly labels?: Readonly<Record<string, string>>;
   /** Find a partner out of this pool, and another whenever there is none. Default: when somebody asks. */
@@ -264,12 +267,16 @@ export class Worker implements AsyncDisposable {
     await this.#endpoint.close({ timeoutMs: 1_000 });
   }
 
-  #join({ place, labels = {}, pool, onTold }: WorkerMeeting, name: string): PlaceMember {
+  #join(
+    { place, addrs = "all", labels = {}, pool, onTold }: WorkerMeeting,
+    name: string,
+  ): PlaceMember {
     place.use(this.#endpoint);
     return new PlaceMember({
       place,
       endpoint: this.#endpoint,
       state: this.state,
+      addrs,
       services: [WorkerService.typeName, healthService],
       labels: name === "" ? labels : { name: plainLine(name, maxNameLength), ...labels },
       pool,

@@ -9,6 +9,7 @@ import {
   createConnectTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
+import { EndpointAddr } from "../../src/identity/endpoint-addr.ts";
 import { createQuicTransport, Endpoint, SecretKey } from "../../src/index.ts";
 import type { FoundPeer } from "../../src/rendezvous/found-peer.ts";
 import {
@@ -338,6 +339,30 @@ test("look up goes through all pages", async (t) => {
   assert.equal(found.length, 7);
   await Promise.all(registrations.map((each) => each.close()));
   assert.deepEqual(await all(rendezvous.lookUp()), []);
+});
+
+test("a peer can show its relay alone, and no IP address", async (t) => {
+  const place = await startPlace(t);
+  const rendezvous = await place.rendezvous("http");
+  const secretKey = SecretKey.generate();
+  const addrs = ["https://relay.example./", "192.0.2.1:4433"];
+  const peer = { secretKey, addr: () => EndpointAddr.from({ id: secretKey.publicKey, addrs }) };
+  for (const [shown, count] of [
+    ["relay", 1],
+    ["all", 2],
+  ] as const) {
+    const changes = rendezvous.watch();
+    assert.deepEqual(await changes.next(), { done: false, value: { type: "complete" } });
+    const registration = rendezvous.register(peer, { addrs: shown });
+    const came = await nextChange(changes);
+    assert.equal(came.type, "put");
+    assert.deepEqual(
+      came.type === "put" && came.peer.addr.addrs,
+      peer.addr().addrs.slice(0, count),
+    );
+    await changes.return?.();
+    await registration.close();
+  }
 });
 
 test("a peer that moves is registered at its new address", async (t) => {
