@@ -15,6 +15,7 @@ import { measureCell } from "./matrix/measure-cell.ts";
 import { type EventMeasurement, measureEvent } from "./matrix/measure-event.ts";
 import type { Measurement } from "./matrix/measurement.ts";
 import { type PairName, pairNames, pairs } from "./matrix/pairs.ts";
+import { measureWorkers } from "./workers/measure-workers.ts";
 
 /** An exit code of its own, the one that test harnesses take for "skipped". */
 const cannotRun = 77;
@@ -25,9 +26,11 @@ Builds networks out of Linux network namespaces, with NAT, a relay and a STUN se
 them, and prints a table: time to the first answer and to a direct path, how long nothing was answered when something
 happened, calls lost. Beside our peers stand those of real iroh. Needs root.
 
-Options, each may be given several times; without --cell and --event: all of both
+Options, each may be given several times; without --cell, --event and --workers: all of it
   --cell <name>      a network
   --event <name>     something that happens to a connection in use
+  --workers          two of connect-quic worker behind NATs: paired at a place of rendezvous, over a relay and then
+                     directly, with chat and a benchmark, until one is killed; goes with --pair ours-ours
   --pair <a-b>       who dials whom: ${pairNames.join(", ")}
   --repeat <n>       measure so often, print medians (default 1)
   --jobs <n>         networks at a time (default: one per core, at most 2)
@@ -44,6 +47,7 @@ const { values: options } = parseArgs({
   options: {
     cell: { type: "string", multiple: true },
     event: { type: "string", multiple: true },
+    workers: { type: "boolean", default: false },
     pair: { type: "string", multiple: true },
     repeat: { type: "string", default: "1" },
     jobs: { type: "string" },
@@ -72,7 +76,7 @@ function list(): void {
 
 /** Resolves with the exit code. */
 async function main(): Promise<number> {
-  const all = options.cell === undefined && options.event === undefined;
+  const all = options.cell === undefined && options.event === undefined && !options.workers;
   const chosenCells = choose("cell", cells, options.cell ?? (all ? undefined : []));
   const chosenEvents = choose("event", labEvents, options.event ?? (all ? undefined : []));
   const chosenPairs = choose(
@@ -99,7 +103,11 @@ async function main(): Promise<number> {
 
   const cellResults: MatrixResult[] = [];
   const eventResults: MatrixResult<EventMeasurement>[] = [];
+  const workerErrors: string[] = [];
   const tasks = [
+    ...(options.workers || (all && chosenPairs.includes("ours-ours"))
+      ? [() => runWorkers(workerErrors)]
+      : []),
     ...chosenCells.flatMap((cell) =>
       intersect(chosenPairs, cell.pairs).map((pair) => async () => {
         const result = await repeat(cell.name, pair, cell.expected, () =>
@@ -134,7 +142,7 @@ async function main(): Promise<number> {
     console.log(`\n${eventTable(inOrder(eventResults, chosenEvents), chosenPairs)}`);
   }
   const results = [...cellResults, ...eventResults];
-  console.log(["", ...problemLines(results)].join("\n"));
+  console.log(["", ...problemLines(results), ...workerErrors].join("\n"));
   await save({
     date: new Date().toISOString(),
     node: process.version,
@@ -143,7 +151,21 @@ async function main(): Promise<number> {
   });
   // How real iroh alone fares is for comparison.
   const ours = results.filter(({ pair, errors }) => pair !== "iroh-iroh" || errors.length > 0);
-  return problemLines(ours).length === 0 ? 0 : 1;
+  return problemLines(ours).length + workerErrors.length === 0 ? 0 : 1;
+}
+
+/** Prints how two workers fared, as often as is wanted. What went wrong comes to `errors` as well. */
+async function runWorkers(errors: string[]): Promise<void> {
+  for (let round = 0; round < Number(options.repeat); round++) {
+    try {
+      const steps = await measureWorkers();
+      const lines = steps.map(({ what, ms }) => `  ${ms.toFixed(0).padStart(6)} ms  ${what}`);
+      console.log(["workers: ok", ...lines].join("\n"));
+    } catch (error) {
+      errors.push(`workers: ${error instanceof Error ? error.message : String(error)}`);
+      console.log(errors.at(-1));
+    }
+  }
 }
 
 /** Those with the names; all where no name is given. Ends the process for a name that there is not. */

@@ -7,13 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { type Client, createClient } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
-import {
-  ConsoleService,
-  type WatchResponse,
-} from "../../src/worker/gen/connectquic/worker/v1/console_pb.js";
-import { PageModel } from "../../src/worker/page/page-model.ts";
+import type { PageModel } from "../../src/worker/page/page-model.ts";
+import { WorkerConsole } from "./worker-console.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -163,28 +158,12 @@ export class RunningWorker extends RunningCommand {
   }
 
   /** Calls to it as its page makes them. */
-  get console(): Client<typeof ConsoleService> {
-    return createClient(
-      ConsoleService,
-      createConnectTransport({ baseUrl: new URL(this.page).origin, httpVersion: "1.1" }),
-    );
+  get console(): WorkerConsole["client"] {
+    return new WorkerConsole(this.page).client;
   }
 
   /** Watches it until there is what `find` looks for in its state. */
-  async until<T>(find: (model: PageModel) => T | undefined | false): Promise<T> {
-    const model = new PageModel();
-    const ending = new AbortController();
-    try {
-      for await (const changes of this.console.watch({}, { signal: ending.signal })) {
-        model.apply(changes as WatchResponse);
-        const found = find(model);
-        if (found !== undefined && found !== false) {
-          return found;
-        }
-      }
-    } finally {
-      ending.abort();
-    }
-    throw new Error("the worker has ended");
+  until<T>(find: (model: PageModel) => T | undefined | false): Promise<T> {
+    return new WorkerConsole(this.page).until(find);
   }
 }

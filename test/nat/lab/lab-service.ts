@@ -16,6 +16,7 @@ export class LabService {
   readonly #network: LabNetwork;
   readonly #options: LabServiceOptions;
   #child: ChildProcess | undefined;
+  #told = "";
 
   private constructor(network: LabNetwork, options: LabServiceOptions) {
     this.#network = network;
@@ -27,6 +28,11 @@ export class LabService {
     const service = new LabService(network, options);
     await service.restart();
     return service;
+  }
+
+  /** What the group in `ready` held, or else all that it matched. */
+  get told(): string {
+    return this.#told;
   }
 
   /** Gives it no chance to say goodbye. */
@@ -55,7 +61,9 @@ export class LabService {
         // Later it is read only to be out of its way.
         if (output.length < 65_536) {
           output += text;
-          if (ready.test(output)) {
+          const found = ready.exec(output);
+          if (found !== null) {
+            this.#told = found[1] ?? found[0];
             clearTimeout(timer);
             resolve();
           }
