@@ -362,10 +362,20 @@ export class Worker implements AsyncDisposable {
       const info = state === PeerState.CONNECTED ? this.#endpoint.remoteInfo(id) : undefined;
       if (info !== undefined) {
         const remote = info.paths.find(({ active }) => active)?.remote;
-        const { bytesSent, bytesReceived } = info;
-        this.state.sample(id, { ...placeOf(remote), bytesSent, bytesReceived }, this.#at());
+        this.state.sample(id, { ...placeOf(remote), ...this.#bytesWith(id) }, this.#at());
       }
     }
+  }
+
+  /** Over paths that are gone as well. */
+  #bytesWith(id: string): Pick<PathSample, "bytesSent" | "bytesReceived"> {
+    const stats = [...this.#endpoint.connections]
+      .filter(({ remoteId }) => remoteId.toString() === id)
+      .map((connection) => connection.stats());
+    return {
+      bytesSent: stats.reduce((sum, { bytesSent }) => sum + bytesSent, 0),
+      bytesReceived: stats.reduce((sum, { bytesReceived }) => sum + bytesReceived, 0),
+    };
   }
 
   /** Measures how long a call to each peer takes. One that has not been answered is waited for first. */

@@ -23,12 +23,12 @@ export interface Running {
   line(pattern: RegExp): Promise<string>;
 }
 
-/** Starts a TypeScript program of this repository, by its path from the root. It is killed after a minute. */
+/** Starts a TypeScript program of this repository, by its path from the root. It is killed after five minutes. */
 export function startInTerminal(file: string, ...args: readonly string[]): Running {
   const child = spawn(process.execPath, [runTypeScript, file, ...args], {
     cwd: root,
     stdio: ["pipe", "pipe", "pipe"],
-    timeout: 60_000,
+    timeout: 300_000,
   });
   const output = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text) => {

@@ -31,7 +31,7 @@ const topology: Topology = {
 const delayMs = 10;
 const placePort = 3_350;
 /** Any step is done in a few seconds, but on a machine that has too much to do. */
-const stepTimeoutMs = 60_000;
+const stepTimeoutMs = 120_000;
 const benchmarkBytes = 8 * 2 ** 20;
 
 /**
