@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { configOptionTable, readSettings, variableOf } from "../../src/cli/settings.ts";
+import { workerCommand } from "../../src/cli/worker-command.ts";
 import { parseDockerfile, parseIgnore } from "./dockerfile.ts";
 
 test("parseDockerfile reads stages and their instructions", () => {
@@ -90,6 +92,25 @@ test("every program has a target that is not root's, with a health check and sig
       );
     }
   }
+});
+
+test("every variable that compose.yaml gives a worker is an option of it, and takes the value", async () => {
+  const file = new URL("../../containers/compose.yaml", import.meta.url);
+  const text = readFileSync(file, "utf8").replace(/\$\{PAGE_TOKEN:\?[^}]*\}/, "some words of mine");
+  const given = [...text.matchAll(/(CONNECT_QUIC_[A-Z_]+): "?([^"\n}]+?)"? *[}\n]/g)];
+  const names = given.map(([, name = ""]) => name);
+  for (const needed of ["RELAY", "RENDEZVOUS", "STUN", "PAGE_TOKEN", "NAME"]) {
+    assert.ok(names.includes(`CONNECT_QUIC_${needed}`), needed);
+  }
+  const options = Object.keys(workerCommand.options).map(variableOf);
+  assert.deepEqual(
+    names.filter((name) => !options.includes(name)),
+    [],
+  );
+  const environment = Object.fromEntries(given.map(([, name = "", value = ""]) => [name, value]));
+  const table = { ...workerCommand.options, ...configOptionTable };
+  const { values } = await readSettings(table, [], environment);
+  assert.equal(Object.keys(values).length, new Set(names).size);
 });
 
 test("parseIgnore reads what is in the context, and refuses what else such a file could say", () => {
