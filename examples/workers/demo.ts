@@ -65,10 +65,10 @@ async function main(signal: AbortSignal): Promise<void> {
       print(worker, worker.value("page"));
       return worker;
     };
-    await startWorker("Ada");
-    const bob = await startWorker("Bob");
+    const ada = await startWorker("Ada");
+    await startWorker("Bob");
     console.log(`
-Open the pages of both. To see what one says when the other dies: kill -9 ${bob.pid}
+Open the pages of both. To see what Bob's says when Ada dies: kill -9 ${ada.pid}
 Ctrl-C ends all.`);
     for (const { name, ended } of running) {
       void ended.then((how) => signal.aborted || console.log(`${name} has ended: ${how}`));

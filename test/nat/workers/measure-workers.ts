@@ -108,13 +108,13 @@ export async function measureWorkers(): Promise<readonly WorkerStep[]> {
     throw new Error(`of the benchmark ${direct - before.direct} bytes have come directly`);
   }
 
-  await bob.kill();
+  await ada.kill();
   await steps.take(
     "one was killed, and the other says that it is lost",
-    within(ada, ({ peers, found, events }) => {
-      const peer = peers.get(bob.id);
-      const isTold = events.some(({ text, warning }) => warning && text.startsWith("lost Bob"));
-      return peer?.state === PeerState.LOST && isTold && !found.has(bob.id);
+    within(bob, ({ peers, found, events }) => {
+      const peer = peers.get(ada.id);
+      const isTold = events.some(({ text, warning }) => warning && text.startsWith("lost Ada"));
+      return peer?.state === PeerState.LOST && isTold && !found.has(ada.id);
     }),
   );
   return steps.taken;
