@@ -18,19 +18,64 @@ function send(stream: Stream, source: AsyncIterator<Uint8Array>): BodySender {
   return new BodySender(stream, source, nodePlatform);
 }
 
-async function* chunks(count: number): AsyncGenerator<Uint8Array> {
+async function* chunks(count: number, size = 1): AsyncGenerator<Uint8Array> {
   for (let i = 0; i < count; i++) {
-    yield Uint8Array.of(i);
+    yield new Uint8Array(size).fill(i);
   }
 }
+
+/** Such a chunk leaves alone. */
+const largeBytes = 1_024;
 
 test("sends everything and says so", async () => {
   const stream = new Stream();
   assert.equal(await send(stream, chunks(3)).run(), true);
+  assert.deepEqual([...Buffer.concat(stream.sent)], [0, 1, 2]);
+});
+
+test("small chunks that come without a pause leave together, before anything else happens", async () => {
+  const stream = new Stream();
+  let resume: () => void = () => {};
+  const source = (async function* () {
+    yield* chunks(3);
+    await new Promise<void>((resolve) => {
+      resume = resolve;
+    });
+    yield Uint8Array.of(3);
+    yield new Uint8Array(largeBytes).fill(4);
+    yield Uint8Array.of(5);
+  })();
+  const running = send(stream, source).run();
+  await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(
-    stream.sent.map(([byte]) => byte),
-    [0, 1, 2],
+    stream.sent.map((bytes) => [...bytes]),
+    [[0, 1, 2]],
   );
+  resume();
+  assert.equal(await running, true);
+  assert.deepEqual(
+    stream.sent.map((bytes) => [bytes[0], bytes.length]),
+    [
+      [0, 3],
+      [3, 1],
+      [4, largeBytes],
+      [5, 1],
+    ],
+  );
+});
+
+test("what was gathered is not sent after a stop", async () => {
+  const stream = new Stream();
+  const source = (async function* () {
+    yield Uint8Array.of(1);
+    await new Promise(() => {});
+  })();
+  const sender = send(stream, source);
+  void sender.run();
+  await turns();
+  sender.stop();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(stream.sent.length, 0);
 });
 
 test("sends no empty chunks", async () => {
@@ -48,7 +93,8 @@ test("F7: pulls nothing while the stream is full", async () => {
   let pulled = 0;
   const source = (async function* () {
     for (;;) {
-      yield Uint8Array.of(pulled++);
+      pulled += 1;
+      yield new Uint8Array(largeBytes);
     }
   })();
   const sender = send(stream, source);
@@ -65,10 +111,10 @@ test("F7: pulls nothing while the stream is full", async () => {
 
 test("F10: a source that never waits for anything leaves others their turn", async () => {
   const stream = new Stream();
-  const sender = send(stream, chunks(1_000));
+  const sender = send(stream, chunks(10_000));
   const running = sender.run();
   let turns = 0;
-  while (stream.sent.length < 1_000) {
+  while (stream.sent.reduce((bytes, { length }) => bytes + length, 0) < 10_000) {
     await new Promise((resolve) => setImmediate(resolve));
     turns += 1;
   }
@@ -79,7 +125,7 @@ test("F10: a source that never waits for anything leaves others their turn", asy
 test("a stop while the stream is full ends it", async () => {
   const stream = new Stream();
   stream.room = 1;
-  const sender = send(stream, chunks(3));
+  const sender = send(stream, chunks(3, largeBytes));
   const running = sender.run();
   await turns();
   sender.stop();

@@ -19,7 +19,7 @@ export interface ClientCallContext {
   readonly maxAttempts?: number | undefined;
   /** Requests that may be sent as early data are. Default false. */
   readonly earlyData?: boolean | undefined;
-  readonly platform: Pick<Platform, "clearTimer" | "now" | "setTimer" | "soon">;
+  readonly platform: Pick<Platform, "clearTimer" | "now" | "setTimer" | "settled" | "soon">;
   /** Keeps the process alive until the returned function is called. */
   hold(): () => void;
 }

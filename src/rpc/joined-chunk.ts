@@ -50,7 +50,7 @@ export class JoinedChunk {
 }
 
 /** Chunks below this size are joined with their neighbours. */
-const smallBytes = 1_024;
+export const smallBytes = 1_024;
 
 /** What joined chunks make at most. */
 const joinedBytes = 4_096;

@@ -47,7 +47,7 @@ export interface ServerCallContext {
   /** Asks to run one more handler. Each true is followed by one {@link ended}. */
   admit(): boolean;
   ended(): void;
-  readonly platform: Pick<Platform, "clearTimer" | "now" | "setTimer" | "soon">;
+  readonly platform: Pick<Platform, "clearTimer" | "now" | "setTimer" | "settled" | "soon">;
   /** Gets failures that the caller cannot be told of. */
   report(error: unknown): void;
 }

@@ -105,8 +105,8 @@ export async function connectWays(
   const session = new Http3Connection(link.client, { role: "client", platform: nodePlatform });
   await settled();
   let held = 0;
-  const { clearTimer, setTimer, soon } = nodePlatform;
-  const timers = { clearTimer, setTimer, soon };
+  const { clearTimer, setTimer, settled: whenSettled, soon } = nodePlatform;
+  const timers = { clearTimer, setTimer, settled: whenSettled, soon };
   const context = {
     channel: { acquire: () => session, answered() {}, forget() {}, nameOf: () => "c1c1c1c1c1" },
     dialTimeoutMs: 10_000,

@@ -236,11 +236,16 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
       this.#report(error);
     }
     if (settling) {
-      this.#options.platform.settled(this.#finishTurn);
+      this.#options.platform.settled(this.#settledOnce);
     } else {
       this.#finishTurn();
     }
   }
+
+  /** Writers gather until promises have settled, and then write: that has to leave too. */
+  readonly #settledOnce = (): void => {
+    this.#options.platform.settled(this.#finishTurn);
+  };
 
   readonly #finishTurn = (): void => {
     try {
