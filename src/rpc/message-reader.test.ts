@@ -83,6 +83,20 @@ describe("the messages of a stream", () => {
     await assert.rejects(reader.next(), /do not know how to decompress/);
   });
 
+  it("that are compressed, or end the stream, are known behind others of the same chunk", async () => {
+    const ends: string[] = [];
+    const endOfStream = (data: Uint8Array): void => {
+      ends.push(Buffer.from(data).toString());
+    };
+    const content = contentOf(concatBytes([text("a"), text("end", 2), text("b"), text("c", 1)]));
+    const reader = new MessageReader(content, formatFor({ endOfStream }));
+    assert.equal((await reader.next()).value, "a");
+    assert.equal((await reader.next()).value, "b");
+    assert.deepEqual(ends, ["end"]);
+    await assert.rejects(reader.next(), /do not know how to decompress/);
+    assert.equal(content.left, true);
+  });
+
   it("are not delivered when they are not wanted any more, though they have arrived", async () => {
     let wanted = true;
     const throwIfUnwanted = (): void => {

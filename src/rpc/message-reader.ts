@@ -38,8 +38,20 @@ export class MessageReader<T> implements AsyncIterableIterator<T> {
   }
 
   next(): Promise<IteratorResult<T>> {
+    let envelope: Envelope | undefined;
+    if (this.#asked === 0 && !this.#isOver) {
+      try {
+        envelope = this.#nextEnvelope();
+        if (envelope !== undefined && this.#isMessage(envelope)) {
+          // Most messages have arrived with one before them: they need no waiting, which takes as long as all else.
+          return Promise.resolve({ done: false, value: this.#format.parse(envelope.data) });
+        }
+      } catch (error) {
+        return Promise.reject(this.#failed(error));
+      }
+    }
     this.#asked += 1;
-    const result = this.#asked === 1 ? this.#read() : this.#readAfter(this.#last);
+    const result = this.#asked === 1 ? this.#read(envelope) : this.#readAfter(this.#last);
     this.#last = result;
     return result;
   }
@@ -64,11 +76,12 @@ export class MessageReader<T> implements AsyncIterableIterator<T> {
     return this.#read();
   }
 
-  async #read(): Promise<IteratorResult<T>> {
+  /** @param first an envelope that was taken already */
+  async #read(first?: Envelope): Promise<IteratorResult<T>> {
     try {
+      let envelope = first;
       while (!this.#isOver) {
-        this.#format.throwIfUnwanted?.();
-        const envelope = this.#splitter.next();
+        envelope ??= this.#nextEnvelope();
         if (envelope === undefined) {
           await this.#fill();
           continue;
@@ -76,6 +89,7 @@ export class MessageReader<T> implements AsyncIterableIterator<T> {
         const { flags, data } = isCompressed(envelope)
           ? await this.#decompress(envelope)
           : envelope;
+        envelope = undefined;
         const { endOfStream } = this.#format;
         if (endOfStream !== undefined && (flags & endStreamFlag) === endStreamFlag) {
           endOfStream.call(this.#format, data);
@@ -85,12 +99,29 @@ export class MessageReader<T> implements AsyncIterableIterator<T> {
       }
       return finished;
     } catch (error) {
-      const reason = this.#format.failed?.(error) ?? error;
-      void this.#leave().catch(() => {});
-      throw reason;
+      throw this.#failed(error);
     } finally {
       this.#asked -= 1;
     }
+  }
+
+  #nextEnvelope(): Envelope | undefined {
+    this.#format.throwIfUnwanted?.();
+    return this.#splitter.next();
+  }
+
+  /** Whether it is a message as it stands. */
+  #isMessage({ flags }: Envelope): boolean {
+    const { endOfStream } = this.#format;
+    const special = endOfStream === undefined ? compressedFlag : compressedFlag | endStreamFlag;
+    return (flags & special) === 0;
+  }
+
+  /** Leaves the content. What the reader gets for the error. */
+  #failed(error: unknown): unknown {
+    const reason = this.#format.failed?.(error) ?? error;
+    void this.#leave().catch(() => {});
+    return reason;
   }
 
   async #decompress(envelope: Envelope): Promise<Envelope> {
