@@ -61,11 +61,21 @@ function smallMessages(name: string, direction: "down" | "both"): Workload {
     needs: [],
     conditions: {},
     processes: "shared",
-    metrics: [{ name: "rate", unit: "messages/s", better: "more" }],
+    metrics: [
+      { name: "rate", unit: "messages/s", better: "more" },
+      { name: "CPU client", unit: "us/message", better: "less" },
+      { name: "CPU server", unit: "us/message", better: "less" },
+    ],
     measure: async (pair, { milliseconds, messages }) => {
       const task = { type: "stream", direction, messages, bytes: 100, milliseconds } as const;
+      const before = await pair.usage();
       const { count, seconds } = await pair.play(task);
-      return [count / seconds];
+      const after = await pair.usage();
+      return [
+        count / seconds,
+        (after.client.cpuUs - before.client.cpuUs) / count,
+        (after.server.cpuUs - before.server.cpuUs) / count,
+      ];
     },
   };
 }
