@@ -59,11 +59,16 @@ export class ServiceChannel implements CallChannel {
       patienceMs: peerTimeoutMs / 5,
       isBusy: (peer) => this.#links.get(peer)?.isBusy === true,
     });
-    void endpoint.closed.then(() => this.close({ timeoutMs: 0 }));
+    // An endpoint may live longer than many transports.
+    const reference = new WeakRef(this);
+    void endpoint.closed.then(() => reference.deref()?.close({ timeoutMs: 0 }));
   }
 
   get state(): ChannelState {
-    const states = new Set([...this.#pool.peers].map(({ state }) => state.type));
+    if (this.#closed.signal.aborted) {
+      return "idle";
+    }
+    const states = new Set(Array.from(this.#pool.peers, ({ state }) => state.type));
     if (states.has("ready")) {
       return "connected";
     }
@@ -77,7 +82,7 @@ export class ServiceChannel implements CallChannel {
 
   get peers(): Iterable<PooledPeer> {
     this.#measure();
-    return this.#pool.peers;
+    return this.#closed.signal.aborted ? [] : this.#pool.peers;
   }
 
   get links(): Iterable<PeerLink> {

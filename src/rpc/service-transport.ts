@@ -79,7 +79,7 @@ export class ServiceTransport extends ChannelTransport {
     this.#channel = channel;
   }
 
-  /** Those that the source has told of, as they are now. */
+  /** Those that the source has told of, as they are now. None of a transport that is closed. */
   get peers(): ServicePeer[] {
     return Array.from(this.#channel.peers, servicePeer);
   }

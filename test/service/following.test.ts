@@ -249,6 +249,8 @@ test("closing ends connections, watches and health streams, and the end of the e
     outbox.finish();
     assert.equal((await answers.next()).done, true);
     await closing;
+    assert.equal(transport.state, "idle");
+    assert.deepEqual(transport.peers, []);
     const { id } = fleet.endpoint;
     const isConnected = (): boolean =>
       servers.some(({ endpoint }) => (endpoint.remoteInfo(id)?.reachedBy ?? "none") !== "none");

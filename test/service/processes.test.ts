@@ -33,7 +33,9 @@ test("calls follow who is registered, and go on without who is killed, and witho
   await using transport = createQuicTransport({
     endpoint,
     service: EchoService,
-    via: rendezvous,
+    via: {
+      watch: (query, options) => rendezvous.watch({ ...query, labels: { fleet: "one" } }, options),
+    },
     policy: "round-robin",
     keepAliveIntervalMs: 1_000,
   });

@@ -11,7 +11,10 @@ const id = endpoint.id.toString();
 const router = createPeerRouter(endpoint);
 router.service(EchoService, { ...echoImplementation, echo: () => ({ message: id }) });
 const rendezvous = new Rendezvous({ transport: createQuicTransport({ endpoint, to: PLACE }) });
-const registration = rendezvous.register(endpoint, { services: [EchoService] });
+const registration = rendezvous.register(endpoint, {
+  services: [EchoService],
+  labels: { fleet: "one" },
+});
 await registration.ready();
 serveParent({ id }, async () => {
   await registration.close();
