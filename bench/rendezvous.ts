@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { noRedis, RedisProcess } from "../test/interop/redis/redis-server.ts";
+import { noRedis, RedisProcess } from "../test/support/redis-server.ts";
 import { LineProcess } from "./line-process.ts";
 import { processorSeconds } from "./processor-time.ts";
 import type { PeersAnswer, PeersCommand } from "./rendezvous-peers.ts";

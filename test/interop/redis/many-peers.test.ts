@@ -8,8 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { noRedis } from "../../support/redis-server.ts";
 import { runTypeScript } from "../../support/run-typescript.ts";
-import { noRedis } from "./redis-server.ts";
 
 interface Outcome {
   readonly places: number;

@@ -19,8 +19,8 @@ import type { RendezvousState } from "../../../src/rendezvous/rendezvous-state.t
 import { paperPeer, startPlace } from "../../rendezvous/place.ts";
 import { hasCode } from "../../support/expect-code.ts";
 import { type Program, startProgram } from "../../support/process.ts";
+import { noRedis, RedisProcess } from "../../support/redis-server.ts";
 import { stayAlive } from "../../support/stay-alive.ts";
-import { noRedis, RedisProcess } from "./redis-server.ts";
 
 stayAlive();
 
