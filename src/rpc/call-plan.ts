@@ -3,7 +3,6 @@ import { createMethodSerializationLookup, createMethodUrl } from "@connectrpc/co
 import { requestHeaderWithCompression as connectHeader } from "@connectrpc/connect/protocol-connect";
 import { requestHeaderWithCompression as grpcHeader } from "@connectrpc/connect/protocol-grpc";
 import { type FieldSection, requestFields } from "./fields.ts";
-import { MessageSerializer } from "./message-serializer.ts";
 import type { Protocol, ProtocolTransportOptions } from "./protocol-transport.ts";
 import { mayGoEarly } from "./side-effects.ts";
 import { reduceTimeout } from "./timeout-field.ts";
@@ -23,7 +22,7 @@ export class CallPlan {
   readonly method: DescMethod;
   /** See `CallRequest`. */
   readonly early: boolean;
-  readonly serializer: MessageSerializer;
+  readonly serialize: (message: unknown) => Uint8Array;
   readonly parse: (content: Uint8Array) => MessageShape<DescMessage>;
   readonly #protocol: ShortProtocol;
   readonly #options: ProtocolTransportOptions;
@@ -34,14 +33,10 @@ export class CallPlan {
   constructor(method: DescMethod, protocol: ShortProtocol, options: ProtocolTransportOptions) {
     const { baseUrl, binaryOptions, jsonOptions, useBinaryFormat } = options;
     const lookup = createMethodSerializationLookup(method, binaryOptions, jsonOptions, options);
+    const input = lookup.getI(useBinaryFormat);
     this.method = method;
     this.early = mayGoEarly(method);
-    this.serializer = new MessageSerializer({
-      desc: method.input,
-      binary: useBinaryFormat,
-      writeMaxBytes: options.writeMaxBytes,
-      serialize: lookup.getI(useBinaryFormat).serialize,
-    });
+    this.serialize = (message) => input.serialize(message as MessageShape<DescMessage>);
     this.parse = lookup.getO(useBinaryFormat).parse;
     this.#protocol = protocol;
     this.#options = options;

@@ -23,7 +23,6 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { type CallScope, callScopeKey } from "./call-scope.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { MessageReader } from "./message-reader.ts";
-import { MessageSerializer } from "./message-serializer.ts";
 import { servedProtocol } from "./served-protocol.ts";
 import { type SharedEncodings, sharedEncodings } from "./shared-message.ts";
 
@@ -55,14 +54,6 @@ export function envelopeHandler(
   }
   const { acceptCompression, binaryOptions, compressMinBytes, jsonOptions, maxTimeoutMs } = options;
   const lookup = createMethodSerializationLookup(method, binaryOptions, jsonOptions, options);
-  const serializerOf = (binary: boolean): MessageSerializer =>
-    new MessageSerializer({
-      desc: method.output,
-      binary,
-      writeMaxBytes: options.writeMaxBytes,
-      serialize: lookup.getO(binary).serialize,
-    });
-  const serializers = { binary: serializerOf(true), json: serializerOf(false) };
   const connectEnd = createEndStreamSerialization(jsonOptions);
   const run = implementation as Implementation;
   const served = { connect: handlers.connect !== false, grpc: handlers.grpc !== false };
@@ -106,6 +97,7 @@ export function envelopeHandler(
     if (compression.response !== null) {
       context.responseHeader.set(protocol.encodingHeader, compression.response.name);
     }
+    const { serialize } = lookup.getO(binary);
     const isConnect = protocol.name === "connect";
     const input = new MessageReader(contentOf(request), {
       readMaxBytes: options.readMaxBytes,
@@ -119,8 +111,7 @@ export function envelopeHandler(
       scope,
       context,
       format: binary ? "binary" : "json",
-      message: (value) => create(method.output, value as Message),
-      serializer: binary ? serializers.binary : serializers.json,
+      serialize: (message) => serialize(create(method.output, message as Message)),
       end: isConnect
         ? (metadata, error) =>
             connectEnd.serialize(error === undefined ? { metadata } : { metadata, error })
@@ -186,9 +177,7 @@ interface AnswerOptions {
   readonly scope: CallScope | undefined;
   readonly context: EndingContext;
   readonly format: "binary" | "json";
-  /** What the implementation gave, as a message. */
-  message(value: unknown): Message;
-  readonly serializer: MessageSerializer;
+  serialize(message: unknown): Uint8Array;
   /** The content of the last envelope, where there is one. */
   end(trailer: Headers, error: ConnectError | undefined): Uint8Array | undefined;
   readonly compression: Compression | null;
@@ -225,11 +214,7 @@ class EnvelopeAnswer implements AsyncIterableIterator<Uint8Array> {
       this.#messages ??= await this.#options.begin();
       const { done, value } = await this.#messages.next();
       if (done !== true) {
-        const { compression, message, serializer } = this.#options;
         const shared = sharedEncodings(value);
-        if (compression === null && shared === undefined) {
-          return { done: false, value: serializer.envelope(message(value)) };
-        }
         const data = this.#encoded(value, shared);
         return {
           done: false,
@@ -278,9 +263,9 @@ class EnvelopeAnswer implements AsyncIterableIterator<Uint8Array> {
     return { done: false, value };
   }
 
-  #encoded(value: unknown, shared: SharedEncodings | undefined): Uint8Array {
-    const { format, message, serializer } = this.#options;
-    const data = shared?.[format] ?? serializer.serialize(message(value));
+  #encoded(message: unknown, shared: SharedEncodings | undefined): Uint8Array {
+    const { format, serialize } = this.#options;
+    const data = shared?.[format] ?? serialize(message);
     if (shared !== undefined) {
       shared[format] = data;
     }

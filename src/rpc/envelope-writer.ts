@@ -9,17 +9,12 @@ export class EnvelopeWriter {
   encode(flags: number, data: Uint8Array): Uint8Array {
     const { length } = data;
     const bytes = this.#slab.take(envelopeHeadLength + length);
-    putEnvelopeHead(bytes, 0, flags, length);
+    bytes[0] = flags;
+    bytes[1] = length >>> 24;
+    bytes[2] = length >>> 16;
+    bytes[3] = length >>> 8;
+    bytes[4] = length;
     bytes.set(data, envelopeHeadLength);
     return bytes;
   }
-}
-
-/** Writes what stands before a message of this length. `flags` is a byte. */
-export function putEnvelopeHead(into: Uint8Array, at: number, flags: number, length: number): void {
-  into[at] = flags;
-  into[at + 1] = length >>> 24;
-  into[at + 2] = length >>> 16;
-  into[at + 3] = length >>> 8;
-  into[at + 4] = length;
 }

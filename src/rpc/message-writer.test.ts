@@ -4,8 +4,7 @@ import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { type Deferred, deferred } from "../base/deferred.ts";
 import { MessageWriter } from "./message-writer.ts";
 
-const envelope = (message: string): Uint8Array =>
-  encodeEnvelope(0, new TextEncoder().encode(message));
+const serialize = (message: string): Uint8Array => new TextEncoder().encode(message);
 
 /** Messages whose next one is there when it is settled; notes what else is asked of it. */
 class Source implements AsyncIterableIterator<string> {
@@ -38,16 +37,19 @@ describe("messages written as content", () => {
       yield "";
     }
     const written: Uint8Array[] = [];
-    for await (const bytes of new MessageWriter(messages(), envelope)) {
+    for await (const bytes of new MessageWriter(messages(), serialize)) {
       written.push(bytes);
     }
-    assert.deepEqual(written, [envelope("a"), envelope("")]);
+    assert.deepEqual(written, [
+      encodeEnvelope(0, serialize("a")),
+      encodeEnvelope(0, new Uint8Array()),
+    ]);
   });
 
   it("end with the error of their source, and with one that cannot be serialized", async () => {
     const broken = new Source();
     broken.message.reject(new Error("broken"));
-    await assert.rejects(new MessageWriter(broken, envelope).next(), /broken/);
+    await assert.rejects(new MessageWriter(broken, serialize).next(), /broken/);
     const source = new Source();
     source.message.resolve({ done: false, value: "a" });
     const refuse = (): never => {
@@ -61,7 +63,7 @@ describe("messages written as content", () => {
 
   it("leave their source when it has come to a message, as generators do", async () => {
     const source = new Source();
-    const writer = new MessageWriter(source, envelope);
+    const writer = new MessageWriter(source, serialize);
     const next = writer.next();
     await writer.return();
     assert.deepEqual(source.asked, []);
@@ -72,7 +74,7 @@ describe("messages written as content", () => {
 
   it("leave a source that is not at work at once, which can see why", async () => {
     const source = new Source();
-    const writer = new MessageWriter(source, envelope);
+    const writer = new MessageWriter(source, serialize);
     await assert.rejects(writer.throw(new Error("gone")), /gone/);
     assert.deepEqual(source.asked, ["Error: gone", "return"]);
     writer.leave();

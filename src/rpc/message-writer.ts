@@ -1,17 +1,20 @@
+import { EnvelopeWriter } from "./envelope-writer.ts";
+
 /**
- * Messages as the content of a stream: each in its envelope, which `envelope` makes. It does the work of connect-es's chain of
+ * Messages as the content of a stream: each in its envelope, uncompressed. It does the work of connect-es's chain of
  * generators in one step, and leaves the source of the messages when such a chain would.
  */
 export class MessageWriter<T> implements AsyncIterableIterator<Uint8Array> {
   readonly #messages: AsyncIterator<T>;
-  readonly #envelope: (message: T) => Uint8Array;
+  readonly #serialize: (message: T) => Uint8Array;
+  readonly #envelopes = new EnvelopeWriter();
   #waiting = false;
   #isOver = false;
   #isLeft = false;
 
-  constructor(messages: AsyncIterable<T>, envelope: (message: T) => Uint8Array) {
+  constructor(messages: AsyncIterable<T>, serialize: (message: T) => Uint8Array) {
     this.#messages = messages[Symbol.asyncIterator]();
-    this.#envelope = envelope;
+    this.#serialize = serialize;
   }
 
   async next(): Promise<IteratorResult<Uint8Array>> {
@@ -26,7 +29,7 @@ export class MessageWriter<T> implements AsyncIterableIterator<Uint8Array> {
       } else if (this.#isOver) {
         this.leave();
       } else {
-        return { done: false, value: this.#envelope(value) };
+        return { done: false, value: this.#envelopes.encode(0, this.#serialize(value)) };
       }
       return finished;
     } catch (error) {

@@ -59,7 +59,7 @@ export class StreamCaller {
     const plan = this.#plans.of(method);
     const timeoutMs = plan.timeoutMs(requestedMs);
     const content = new MessageWriter(input, (message) =>
-      plan.serializer.envelope(create(method.input, message)),
+      plan.serialize(create(method.input, message)),
     );
     try {
       const fields = plan.fields(timeoutMs, header);

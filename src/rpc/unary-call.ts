@@ -55,7 +55,7 @@ export class UnaryCaller {
       if (signal?.aborted === true) {
         throw ConnectError.from(signal.reason, Code.Canceled);
       }
-      const content = this.#format.content(plan.serializer.serialize(message));
+      const content = this.#format.content(plan.serialize(message));
       const response = this.#format.response({ plan, options: this.#options, resolve, reject });
       this.#begin({ content, signal, timeoutMs, fields, early: plan.early }, response);
     });

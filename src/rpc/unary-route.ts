@@ -13,7 +13,6 @@ import {
   validateUniversalHandlerOptions,
 } from "@connectrpc/connect/protocol";
 import { type FieldSection, isAuthority } from "./fields.ts";
-import { MessageSerializer } from "./message-serializer.ts";
 import { type UnaryProtocol, unaryFormats } from "./unary-protocol.ts";
 
 /** What a unary call has to know of its method to go the short way. */
@@ -50,14 +49,6 @@ export function unaryRoute(
   }
   const { acceptCompression, binaryOptions, jsonOptions } = options;
   const lookup = createMethodSerializationLookup(method, binaryOptions, jsonOptions, options);
-  const serializerOf = (binary: boolean): MessageSerializer =>
-    new MessageSerializer({
-      desc: method.output,
-      binary,
-      writeMaxBytes: options.writeMaxBytes,
-      serialize: lookup.getO(binary).serialize,
-    });
-  const serializers = { binary: serializerOf(true), json: serializerOf(false) };
   const run = implementation as Implementation;
   return {
     method,
@@ -73,7 +64,7 @@ export function unaryRoute(
       const message = lookup.getI(binary).parse(request);
       const response = (await run(message, context)) as MessageInitShape<DescMessage>;
       const output = create(method.output, response) as MessageShape<DescMessage>;
-      return serializers[format].serialize(output);
+      return lookup.getO(binary).serialize(output);
     },
   };
 }
