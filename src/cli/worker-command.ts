@@ -105,8 +105,8 @@ across a network, put a server in front of it that does TLS, and name it with --
 Each option can also be an environment variable: --page-token is CONNECT_QUIC_PAGE_TOKEN; several values stand apart by
 blanks. Or it stands in the file that --config names. The command line counts first, then the environment, then the file.
 
-Ctrl-C or SIGTERM ends it after it has unregistered and told its peers; the second time it ends at once. Exit code: 0 after that, 1 when it
-cannot listen.`,
+Ctrl-C or SIGTERM ends it after it has unregistered and told its peers; the second time it ends at once. Exit code: 0
+after that, 1 when it cannot listen.`,
   options: workerOptionTable,
   run: async (args, { bindEndpoint, note, platform, print, signal }) => {
     const { values, positionals } = await readSettings(workerOptionTable, args, process.env);
