@@ -64,6 +64,7 @@ export class PeerSet {
   /** Versions of sets with another one have nothing to do with those of this one. */
   readonly epoch: string;
   #version: number;
+  #changedAt = 0;
   #users = 0;
   #isCurrent = true;
 
@@ -94,6 +95,11 @@ export class PeerSet {
 
   get version(): number {
     return this.#version;
+  }
+
+  /** The last version in which a peer has changed or gone: since then others have come, and that is all. */
+  get changedAt(): number {
+    return this.#changedAt;
   }
 
   get size(): number {
@@ -133,6 +139,9 @@ export class PeerSet {
       this.#entries.delete(id);
     } else {
       this.#entries.set(id, after);
+    }
+    if (before !== undefined) {
+      this.#changedAt = this.#version;
     }
     this.#index(before, after);
     this.#log.push({ version: this.#version, id, before, after });

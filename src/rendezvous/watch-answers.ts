@@ -125,7 +125,10 @@ export class WatchAnswers {
     return { response, next };
   }
 
-  /** The version that a watcher begins with: that of the one before, if no more than one message leads on from there. */
+  /**
+   * The version that a watcher begins with: that of the one before, if no more than one message leads on from there, and all
+   * that was there still is. So nobody is told of a peer that has gone before.
+   */
   #beginning({ set, key }: Watched): number {
     if (key === undefined) {
       return set.version;
@@ -133,7 +136,12 @@ export class WatchAnswers {
     const beginnings = this.#beginnings.get(set) ?? new Map<string, number>();
     this.#beginnings.set(set, beginnings);
     const last = beginnings.get(key);
-    if (last !== undefined && set.version - last <= this.#limit && set.knowsSince(last)) {
+    if (
+      last !== undefined &&
+      last >= set.changedAt &&
+      set.version - last <= this.#limit &&
+      set.knowsSince(last)
+    ) {
       return last;
     }
     if (beginnings.size >= maxBeginnings) {
