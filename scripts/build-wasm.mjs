@@ -49,6 +49,7 @@ const patched = {
     "noq-proto-box-paths.patch",
     "noq-proto-probe-mtu.patch",
     "noq-proto-answer-probes.patch",
+    "noq-proto-count-signs-of-life.patch",
   ],
 };
 

@@ -134,6 +134,20 @@ describe("paths of noq", () => {
     assert.ok(pair.now - start < 5_000, `after ${pair.now - start} ms`);
   });
 
+  it("that are opened are no sign of life: a peer that is gone is found to be after the idle timeout", () => {
+    const transport = { idleTimeoutMs: 10_000, keepAliveIntervalMs: 0 };
+    const { pair, local, talk } = connected({ transport }, { transport });
+    const start = pair.now;
+    pair.network.tap = ({ from, bytes }) =>
+      from.host === pair.client.address.host ? bytes : undefined;
+    for (let count = 1; talk.cause === undefined && count < 60; count += 1) {
+      multipathOf(local).open({ ...nowhere, port: count }, "backup");
+      pair.runFor(1_000);
+    }
+    assert.deepEqual(talk.cause, { type: "timeout", handshaking: false });
+    assert.ok(pair.now - start <= 12_000, `after ${pair.now - start} ms`);
+  });
+
   it("take larger datagrams when they are asked to, up to what passes", () => {
     for (const [mtu, expected] of [
       [65_527, 16_000],
