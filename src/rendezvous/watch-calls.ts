@@ -112,7 +112,8 @@ export class WatchCalls {
           const resume = writeResumePoint(set.epoch, version);
           yield create(WatchResponseSchema, { complete: true, resume });
         }
-        if (isComplete) {
+        // What has happened during a yield has woken nobody.
+        if (isComplete && set.isCurrent && !closing.aborted && !signal.aborted) {
           const known = version;
           await new Promise<void>((resolve) => {
             const stop = fanOut.wait(resolve, known !== set.version);

@@ -106,7 +106,14 @@ export class PeerLink {
     const connection = this.#shared.connectionOf(session);
     this.#session = session;
     this.#connection = connection;
-    void connection?.closed.then((cause) => this.#failed(connectionLost(cause, short)));
+    // Others may use the connection for much longer.
+    const reference = new WeakRef(this);
+    void connection?.closed.then((cause) => {
+      const link = reference.deref();
+      if (link !== undefined) {
+        link.#failed(connectionLost(cause, short));
+      }
+    });
     const timer = platform.setTimer(timeoutMs, () => {
       const problem = `${short} has not told its health within ${timeoutMs} ms`;
       this.#failed(new EndpointError("dial-timeout", problem));

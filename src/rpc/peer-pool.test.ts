@@ -124,6 +124,24 @@ test("sets a peer aside that does not serve where another waits for its place", 
   assert.equal(one.problem?.type, "unhealthy");
 });
 
+test("with sticky, a peer that does not serve leaves its place to the next one of its keys", () => {
+  const harness = new Harness({ maxConnections: 1, policy: "sticky" });
+  harness.put(0, 1);
+  harness.pool.complete();
+  const pick = (): PooledPeer | undefined => harness.pool.pick(harness.now, { key: "key" });
+  assert.equal(pick(), undefined);
+  const [first] = harness.step();
+  assert.ok(first, "the one that the key prefers is dialed");
+  harness.pool.unhealthy(first);
+  assert.equal(pick(), undefined);
+  const [second] = harness.step();
+  assert.ok(second !== undefined && second !== first, "then the other one");
+  harness.pool.ready(second);
+  assert.equal(pick(), second);
+  assert.deepEqual(harness.step(), [], "and stays");
+  assert.equal(pick(), second);
+});
+
 test("looks around for nearer peers from time to time, and leaves those that are busy", () => {
   const harness = new Harness({ policy: "nearest", maxConnections: 2 });
   harness.put(0, 1, 2);

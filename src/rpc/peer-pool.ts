@@ -200,6 +200,10 @@ export class PeerPool {
   failed(peer: PooledPeer, error: unknown, now: number, random: number): void {
     const pooled = this.#connected(peer);
     if (pooled !== undefined) {
+      const at = this.#connects.indexOf(pooled);
+      if (at >= 0) {
+        this.#connects.splice(at, 1);
+      }
       this.#setAside(pooled, { type: "unreachable", error }, now, random);
       this.#failures += 1;
       const others = this.#failures - this.#options.maxConnections;
@@ -276,7 +280,7 @@ export class PeerPool {
     }
     if (again.peer !== undefined && again.isBefore(target)) {
       // Calls go elsewhere until it has proved to be there.
-      this.#open(again.peer, now);
+      this.#open(again.peer, now, target.peer);
     }
     if (target.peer?.state.type === "idle" && !this.#open(target.peer, now)) {
       const ready = new Heaviest(keyHash);
@@ -290,22 +294,28 @@ export class PeerPool {
     return target.peer?.state.type === "ready" ? target.peer : undefined;
   }
 
-  /** Dials the peer, if need be in the place of one that has had no call for longest. */
-  #open(peer: Pooled, now: number): boolean {
+  /** Dials the peer, if need be in the place of one that has had no call for longest, but not of `kept`. */
+  #open(peer: Pooled, now: number, kept?: Pooled): boolean {
     if (now < this.#notBeforeMs) {
       return false;
     }
     if (this.#linked.size >= this.#options.maxConnections) {
       const unused = this.#leastOf(
         (each) =>
-          each.state.type === "unhealthy" ||
-          (each.state.type === "ready" && !this.#options.isBusy(each)),
+          each !== kept &&
+          (each.state.type === "unhealthy" ||
+            (each.state.type === "ready" && !this.#options.isBusy(each))),
         (each) => each.usedAt,
       );
       if (unused === undefined) {
         return false;
       }
+      const isUnhealthy = unused.state.type === "unhealthy";
       this.#letGo(unused, { type: "idle" });
+      if (isUnhealthy) {
+        // Or it would be the first again for those keys that prefer it. Its weight is another for each caller.
+        this.#setAside(unused, { type: "unhealthy" }, now, unused.weight / 2 ** 32);
+      }
     }
     this.#dial(peer, now);
     return true;

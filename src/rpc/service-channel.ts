@@ -268,6 +268,9 @@ export class ServiceChannel implements CallChannel {
       calls,
       timeoutMs: peerTimeoutMs,
       onHealth: (isServing) => {
+        if (this.#links.get(peer) !== link) {
+          return;
+        }
         if (link.session !== undefined) {
           this.#owners.set(link.session, { peer, link });
         }
@@ -279,7 +282,11 @@ export class ServiceChannel implements CallChannel {
         }
         this.#update();
       },
-      onFailed: (error) => this.#failed(peer, error),
+      onFailed: (error) => {
+        if (this.#links.get(peer) === link) {
+          this.#failed(peer, error);
+        }
+      },
     });
     this.#links.set(peer, link);
   }

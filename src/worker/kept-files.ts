@@ -47,6 +47,10 @@ export class KeptFiles {
     if (bytes > maxFileBytes) {
       return undefined;
     }
+    const kept = [...this.#files.values()].reduce((sum, file) => sum + file.bytes, 0);
+    if (this.#bytes - kept + bytes > maxBytes) {
+      return undefined;
+    }
     for (const [oldest, file] of this.#files) {
       if (this.#bytes + bytes <= maxBytes) {
         break;
@@ -54,9 +58,6 @@ export class KeptFiles {
       this.#files.delete(oldest);
       this.#bytes -= file.bytes;
       dropped(oldest);
-    }
-    if (this.#bytes + bytes > maxBytes) {
-      return undefined;
     }
     this.#bytes += bytes;
     const parts: Uint8Array[] = [];

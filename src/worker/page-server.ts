@@ -25,6 +25,8 @@ export interface PageServerOptions {
 
 /** A browser has six. */
 const maxConnections = 128;
+/** Until a browser has said what it wants. Milliseconds. */
+const headersTimeoutMs = 60_000;
 /** A call of the page is a message of a chat and little else. Bytes. */
 const readMaxBytes = 32 * 1_024;
 
@@ -42,7 +44,7 @@ export class PageServer implements AsyncDisposable {
   static async start(options: PageServerOptions): Promise<PageServer> {
     const { worker, files, listen, hosts = [] } = options;
     // A file may take its time; a request that is refused is not waited for.
-    const server = createServer({ requestTimeout: 0 });
+    const server = createServer({ requestTimeout: 0, headersTimeout: headersTimeoutMs });
     server.maxConnections = maxConnections;
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -148,7 +150,7 @@ function sendPart(
   response.end(method === "HEAD" ? undefined : file.bytes);
 }
 
-/** Answers when the file has gone to the peer, or will not. Never rejects. */
+/** Answers when the file has gone to the peer. One that is not wanted any more is cut off. Never rejects. */
 async function takeFile(
   request: IncomingMessage,
   response: ServerResponse,

@@ -35,6 +35,7 @@ const maxRedialMs = 30_000;
 
 /** A peer that is wanted. */
 interface Dial {
+  readonly id: string;
   readonly unwanted: AbortController;
   readonly done: Promise<void>;
   /** The conversation that there is may go on, and is the last. */
@@ -49,6 +50,8 @@ export class PeerLinks {
   readonly #events: PeerLinkEvents;
   readonly #links = new Map<string, Set<ChatLink>>();
   readonly #dials = new Map<string, Dial>();
+  /** Those that end with the conversation that they have. */
+  readonly #lasting = new Set<Dial>();
 
   constructor({ router, name, events }: PeerLinksOptions) {
     this.#router = router;
@@ -74,7 +77,7 @@ export class PeerLinks {
     const unwanted = new AbortController();
     const lastly = new AbortController();
     const done = this.#keepDialing(addr, unwanted.signal, lastly.signal);
-    this.#dials.set(id, { unwanted, lastly, done });
+    this.#dials.set(id, { id, unwanted, lastly, done });
   }
 
   /** Dials a peer no more once it is lost, or right now where it is not connected. */
@@ -87,20 +90,25 @@ export class PeerLinks {
     dial.lastly.abort();
     if (this.get(id) === undefined) {
       dial.unwanted.abort(new Error(notDialed));
+    } else {
+      this.#lasting.add(dial);
+      void dial.done.finally(() => this.#lasting.delete(dial));
     }
     this.#events.notDialed(id);
   }
 
   /** Ends the conversations with a peer, and dials it no more. */
   async disconnect(id: string): Promise<void> {
-    const dial = this.#dials.get(id);
+    const dials = [...this.#dials.values(), ...this.#lasting].filter((dial) => dial.id === id);
     this.#dials.delete(id);
     for (const link of this.#links.get(id) ?? []) {
       link.end(disconnected);
     }
-    dial?.unwanted.abort(new Error(disconnected));
+    for (const { unwanted } of dials) {
+      unwanted.abort(new Error(disconnected));
+    }
     this.#events.notDialed(id);
-    await dial?.done;
+    await Promise.all(dials.map(({ done }) => done));
   }
 
   /** Ends all conversations, so that the peers know that this worker leaves. */

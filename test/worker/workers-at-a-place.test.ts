@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { Rendezvous } from "../../src/rendezvous.ts";
@@ -150,6 +151,9 @@ describe("workers at a place of rendezvous", { timeout: 180_000 }, () => {
     for (const to of [slow.url, slow.ticket]) {
       const gone = await program.start(["--rendezvous", to, "--page", "off"]);
       await finn.until(({ found }) => found.has(gone.id));
+      while (!gone.told.includes("registered at")) {
+        await delay(10);
+      }
       assert.equal(await gone.stop(), 0);
       await finn.until(({ found }) => !found.has(gone.id));
       assert.match(gone.told, /^registered at .+\nstopping; peers are told\n$/);
