@@ -1,4 +1,10 @@
-import type { DescMessage, DescMethod, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodUnary,
+  DescService,
+  MessageShape,
+} from "@bufbuild/protobuf";
 import type { UnaryResponse } from "@connectrpc/connect";
 import type { CallPlan } from "./call-plan.ts";
 import { type FieldSection, headersFromFields } from "./fields.ts";
@@ -12,29 +18,64 @@ export interface UnaryResponseOptions {
   reject(error: unknown): void;
 }
 
+type Metadata = readonly [header: Headers, trailer: Headers];
+
 /** Headers and trailers are made when someone asks for them, which nobody does for most calls. */
 export function unaryResponse(
   method: DescMethod,
   message: MessageShape<DescMessage>,
-  metadata: () => readonly [header: Headers, trailer: Headers],
+  metadata: () => Metadata,
 ): UnaryResponse {
-  let parts: readonly [header: Headers, trailer: Headers] | undefined;
-  const made = (): readonly [header: Headers, trailer: Headers] => {
-    parts ??= metadata();
-    return parts;
-  };
-  return {
-    stream: false,
-    service: method.parent,
-    method: method as DescMethodUnary,
-    message,
-    get header() {
-      return made()[0];
+  // Whoever copies the response, as with a spread, gets headers and trailers too.
+  return Object.defineProperties(
+    new ShortUnaryResponse(method as DescMethodUnary, message, metadata),
+    metadataProperties,
+  ) as ShortUnaryResponse & Pick<UnaryResponse, "header" | "trailer">;
+}
+
+/**
+ * The accessors of all responses are the same. Each with getters of its own would be an object of a shape of its own, and
+ * shapes live until the next full garbage collection, with all that their getters hold.
+ */
+const metadataProperties: PropertyDescriptorMap & ThisType<ShortUnaryResponse> = {
+  header: {
+    enumerable: true,
+    get() {
+      return this.metadata()[0];
     },
-    get trailer() {
-      return made()[1];
+  },
+  trailer: {
+    enumerable: true,
+    get() {
+      return this.metadata()[1];
     },
-  };
+  },
+};
+
+class ShortUnaryResponse implements Omit<UnaryResponse, "header" | "trailer"> {
+  readonly stream = false as const;
+  readonly service: DescService;
+  readonly method: DescMethodUnary;
+  readonly message: MessageShape<DescMessage>;
+  #metadata: Metadata | (() => Metadata);
+
+  constructor(
+    method: DescMethodUnary,
+    message: MessageShape<DescMessage>,
+    metadata: () => Metadata,
+  ) {
+    this.service = method.parent;
+    this.method = method;
+    this.message = message;
+    this.#metadata = metadata;
+  }
+
+  metadata(): Metadata {
+    if (typeof this.#metadata === "function") {
+      this.#metadata = this.#metadata();
+    }
+    return this.#metadata;
+  }
 }
 
 /** HTTP/3 has let nothing through that `Headers` could refuse. */
