@@ -1,41 +1,42 @@
+import { type Link, LinkedSet } from "../base/linked-set.ts";
+
+/** Something that has to be done within a time, from `start` on until `stop`. */
+export type Deadline<T> = Link<{ readonly item: T; readonly latest: number }>;
+
 /** What has to be done within a time that is the same for all: the first to begin is the first to be late. */
 export class Deadlines<T> {
   readonly #allowedMs: number;
-  /** In the order of their beginning. */
-  readonly #latest: Map<T, number> = new Map();
+  readonly #running = new LinkedSet<Deadline<T>["value"]>();
 
   constructor(allowedMs: number) {
     this.#allowedMs = allowedMs;
   }
 
-  /** Begins at `now`, in monotonic milliseconds, unless it runs already. */
-  start(item: T, now: number): void {
-    if (!this.#latest.has(item)) {
-      this.#latest.set(item, now + this.#allowedMs);
-    }
+  /** Begins at `now`, in monotonic milliseconds. */
+  start(item: T, now: number): Deadline<T> {
+    return this.#running.add({ item, latest: now + this.#allowedMs });
   }
 
-  stop(item: T): void {
-    this.#latest.delete(item);
+  /** Idempotent. */
+  stop(deadline: Deadline<T>): void {
+    this.#running.delete(deadline);
   }
 
   /** When the first will be late; undefined when none is running. */
   next(): number | undefined {
-    return this.#latest.values().next().value;
+    return this.#running.first?.latest;
   }
 
   /** Ends those that are late and returns them. */
   expire(now: number): T[] {
     const late: T[] = [];
-    for (const [item, latest] of this.#latest) {
-      if (latest > now) {
-        break;
+    for (;;) {
+      const { first } = this.#running;
+      if (first === undefined || first.latest > now) {
+        return late;
       }
-      late.push(item);
+      late.push(first.item);
+      this.#running.shift();
     }
-    for (const item of late) {
-      this.#latest.delete(item);
-    }
-    return late;
   }
 }

@@ -1,4 +1,5 @@
 import { ByteWriter } from "../base/byte-writer.ts";
+import { NumberMap } from "../base/number-map.ts";
 import type { CloseCause, Role, StreamDirection } from "../engine/engine.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import { connectionLost, connectionNotOpen, refusedByGoaway } from "./connection-lost.ts";
@@ -64,7 +65,7 @@ export class Http3Core implements ConnectionContext {
   #bothWays: boolean | undefined;
 
   /** Requests that have a stream, ours and the peer's, until all of both halves has arrived. */
-  readonly #requests: Map<number, RequestStreamCore> = new Map();
+  readonly #requests = new NumberMap<RequestStreamCore>();
   /** Requests that wait for a stream, in their order. */
   readonly #queue: Set<RequestStreamCore> = new Set();
   #active = 0;
@@ -229,9 +230,8 @@ export class Http3Core implements ConnectionContext {
       this.soon(() => stream.unprocessed(connectionNotOpen(state)));
       return stream;
     }
-    this.#queue.add(stream);
-    if (this.#queue.size === 1) {
-      this.#openRequest(stream);
+    if (this.#queue.size > 0 || !this.#openRequest(stream)) {
+      this.#queue.add(stream);
     }
     stream.sendHeaders(fields, options);
     return stream;
@@ -390,7 +390,7 @@ export class Http3Core implements ConnectionContext {
       );
     }
     this.#bothWays = value === 1;
-    const early = [...this.#requests.values()].filter(({ outgoing }) => !outgoing);
+    const early = this.#requests.values().filter(({ outgoing }) => !outgoing);
     if (this.role === "client" && early.length > 0) {
       if (!this.#bothWays) {
         throw requestFromServer();
@@ -416,7 +416,7 @@ export class Http3Core implements ConnectionContext {
     if (this.sendsRequests !== true) {
       return;
     }
-    for (const stream of [...this.#requests.values()]) {
+    for (const stream of this.#requests.values()) {
       if (stream.outgoing && stream.id >= Number(id)) {
         stream.unprocessed(refusedByGoaway());
       }

@@ -1,10 +1,12 @@
-import { Deadlines } from "./deadlines.ts";
+import { type Deadline, Deadlines } from "./deadlines.ts";
 import { FloodGuard } from "./flood-guard.ts";
 import { connectionError, H3 } from "./h3-error.ts";
 import type { Http3Limits } from "./http3-limits.ts";
 
 /** A stream on which a field section is on its way. */
 export interface SectionStream {
+  /** Kept for the {@link PeerGuard}: runs while a section is on its way. */
+  sectionDeadline: Deadline<SectionStream> | undefined;
   /** The section took longer than `headersTimeoutMs` to arrive. */
   sectionTimedOut(): void;
 }
@@ -42,15 +44,20 @@ export class PeerGuard {
 
   /** Starts the time that a section may take to arrive; has no effect while it runs. */
   sectionBegan(stream: SectionStream): void {
-    const first = this.#sections.next() === undefined;
-    this.#sections.start(stream, this.#clock.now());
-    if (first) {
-      this.#wake();
+    if (stream.sectionDeadline === undefined) {
+      const isFirst = this.#sections.next() === undefined;
+      stream.sectionDeadline = this.#sections.start(stream, this.#clock.now());
+      if (isFirst) {
+        this.#wake();
+      }
     }
   }
 
   sectionArrived(stream: SectionStream): void {
-    this.#sections.stop(stream);
+    if (stream.sectionDeadline !== undefined) {
+      this.#sections.stop(stream.sectionDeadline);
+      stream.sectionDeadline = undefined;
+    }
   }
 
   /** More or less is kept of sections that have not arrived whole. False: too much, for all streams together. */
@@ -61,6 +68,7 @@ export class PeerGuard {
 
   handleTimeout(now: number): void {
     for (const stream of this.#sections.expire(now)) {
+      stream.sectionDeadline = undefined;
       stream.sectionTimedOut();
     }
     this.#wake();

@@ -2,6 +2,7 @@ import type { ConnectionContext } from "./connection-context.ts";
 import { errorCodeName, H3, H3Error, streamError } from "./h3-error.ts";
 import { MessageReceiver } from "./message-receiver.ts";
 import { MessageSender } from "./message-sender.ts";
+import type { SectionStream } from "./peer-guard.ts";
 import type { FieldSection } from "./qpack/field.ts";
 import type { DecodeOutcome } from "./qpack/qpack-decoder.ts";
 import type { MessageHandler, RequestStream, SendHeadersOptions } from "./request-stream.ts";
@@ -11,8 +12,9 @@ import type { StreamCore, StreamPort } from "./stream-port.ts";
  * A request and its response (RFC 9114 §4.1) without I/O: the stream's bytes and events come in by {@link StreamCore} and
  * leave by its port; the messages by {@link RequestStream} and {@link MessageHandler}.
  */
-export class RequestStreamCore implements RequestStream, StreamCore {
+export class RequestStreamCore implements RequestStream, StreamCore, SectionStream {
   handler: MessageHandler;
+  sectionDeadline: SectionStream["sectionDeadline"];
   /** We sent the request. */
   readonly outgoing: boolean;
   readonly #context: ConnectionContext;

@@ -1,5 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
 import { deferred } from "../base/deferred.ts";
+import { LinkedSet } from "../base/linked-set.ts";
 import { onAbort } from "../base/on-abort.ts";
 import { EndpointError } from "../endpoint/endpoint-error.ts";
 import type { CallChannel, ChannelState } from "./channel.ts";
@@ -48,7 +49,7 @@ export class ChannelTransport implements CallTransport {
   readonly #channel: CallChannel;
   readonly #context: ClientCallContext;
   readonly #release: ChannelTransportOptions["release"];
-  readonly #calls = new Set<ClientCall>();
+  readonly #calls = new LinkedSet<ClientCall>();
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -109,12 +110,12 @@ export class ChannelTransport implements CallTransport {
   readonly #begin: BeginCall = (request, response) => {
     this.#throwIfClosed();
     const call = new ClientCall(this.#context, request, response, () => {
-      this.#calls.delete(call);
+      this.#calls.delete(link);
       if (this.#calls.size === 0) {
         this.#idle?.();
       }
     });
-    this.#calls.add(call);
+    const link = this.#calls.add(call);
     call.start();
   };
 
@@ -132,7 +133,7 @@ export class ChannelTransport implements CallTransport {
       });
     }
     if (this.#calls.size > 0) {
-      for (const call of this.#calls) {
+      for (const call of this.#calls.values()) {
         call.cancel(this.#closedError());
       }
       // Closing overtakes what has not been sent: with a turn between, the other side learns that it was cancelled.

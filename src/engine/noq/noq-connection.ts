@@ -1,4 +1,5 @@
 import type { AddressBook } from "../../base/address-book.ts";
+import { NumberMap } from "../../base/number-map.ts";
 import type { SocketAddress } from "../../base/socket-address.ts";
 import {
   type CloseCause,
@@ -47,7 +48,7 @@ export class NoqConnection implements EngineConnection, StreamOwner {
   readonly handle: number;
   readonly #owner: ConnectionOwner;
   readonly #credentials: Credentials["type"];
-  readonly #streams = new Map<number, NoqStream>();
+  readonly #streams = new NumberMap<NoqStream>();
   readonly #awaitsStreams = { bidirectional: false, unidirectional: false };
   readonly multipath: Multipath;
   #state: State = "handshaking";
@@ -297,7 +298,7 @@ export class NoqConnection implements EngineConnection, StreamOwner {
       earlyData: earlyDataOutcomes[event.number] ?? "none",
     };
     if (info.earlyData === "rejected") {
-      const abandoned = [...this.#streams.values()];
+      const abandoned = this.#streams.values();
       this.#streams.clear();
       for (const stream of abandoned) {
         stream.abandon();

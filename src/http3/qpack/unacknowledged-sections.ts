@@ -1,3 +1,4 @@
+import { NumberMap } from "../../base/number-map.ts";
 import type { EncoderEntry } from "./encoder-table.ts";
 
 /** What an encoded section refers to in the dynamic table. */
@@ -12,7 +13,7 @@ export interface SectionReferences {
  * instructions: which entries are free, how many inserts it has received, which streams may be blocked (RFC 9204 §2.1).
  */
 export class UnacknowledgedSections {
-  readonly #byStream = new Map<number, SectionReferences[]>();
+  readonly #byStream = new NumberMap<SectionReferences[]>();
   /** Streams that may be blocked, with the largest insert count that one of their sections requires. */
   readonly #atRisk = new Map<number, number>();
   #count = 0;
