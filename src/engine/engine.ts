@@ -2,8 +2,8 @@
 //
 // Push-based: an engine calls handlers, because a promise or an iterator per chunk costs more than the packet that
 // brought it. Handlers run inside the engine's turn of the event loop, never inside a call into the engine made by the
-// same owner, `destroy` excepted; they may call back into the engine freely. All that they cause leaves in one flush at
-// the end of the turn.
+// same owner, `destroy` excepted; they may call back into the engine freely. All that they cause leaves at the end
+// of the turn at the latest.
 //
 // Application error codes are bigint: the wire carries 62 bits, and an unknown code must not lose any.
 // Stream ids are numbers: a connection cannot open 2^53 streams.

@@ -28,6 +28,7 @@ export interface ConnectionOwner {
   readonly addresses: AddressBook;
   now(): number;
   schedule(): void;
+  wrote(): void;
   /** `connection` was closed by us: its `finishClose` is called in the turn. */
   closing(connection: NoqConnection): void;
 }
@@ -202,6 +203,10 @@ export class NoqConnection implements EngineConnection, StreamOwner {
 
   schedule(): void {
     this.#owner.schedule();
+  }
+
+  wrote(): void {
+    this.#owner.wrote();
   }
 
   release(stream: NoqStream): void {

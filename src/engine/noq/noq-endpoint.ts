@@ -45,6 +45,8 @@ const destroyedCause: CloseCause = {
   code: 0n,
   reason: "the endpoint was destroyed",
 };
+/** So many writes, to all streams together, leave before the end of their turn. */
+const maxWrites = 8;
 /** Application code with which a connection is closed whose handler has thrown. */
 const handlerErrorCode = 1n;
 
@@ -64,6 +66,8 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
   #closing: NoqConnection[] = [];
   #state: "open" | "failed" | "destroyed" = "open";
   #inTurn = false;
+  /** Since what was written left the last time. */
+  #writes = 0;
   #isScheduled = false;
   #timer: Timer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -205,6 +209,16 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
     if (!this.#isScheduled && !this.#inTurn && this.#state !== "destroyed") {
       this.#isScheduled = true;
       this.#options.platform.soon(this.#scheduledTurn);
+    }
+  }
+
+  /** What a turn brings about leaves at its end, but not all at once: the peer is to work on it meanwhile. */
+  wrote(): void {
+    this.#writes += 1;
+    if (this.#writes < maxWrites) {
+      this.schedule();
+    } else {
+      this.flush();
     }
   }
 
@@ -352,6 +366,7 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
   }
 
   #transmit(): void {
+    this.#writes = 0;
     const { core, addresses } = this;
     const { transmit } = this.#options;
     for (;;) {

@@ -25,6 +25,8 @@ export interface StreamOwner {
   readonly isClosed: boolean;
   /** Has what was done here leave at the end of the turn. */
   schedule(): void;
+  /** As {@link schedule}, for what was written: with much of it, sooner. */
+  wrote(): void;
   /** Both halves are over. */
   release(stream: NoqStream): void;
 }
@@ -97,7 +99,7 @@ export class NoqStream implements EngineStream {
     if (fin && taken === bytes.length) {
       this.#sendState = "finished";
     }
-    this.#owner.schedule();
+    this.#owner.wrote();
     return taken;
   }
 

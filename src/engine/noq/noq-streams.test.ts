@@ -27,6 +27,29 @@ describe("noq streams", () => {
     assert.equal(remote.streams[0]?.stream.receiveState, "finished");
   });
 
+  it("let what many of them say leave bit by bit, and what few say with the turn", () => {
+    let packets = 0;
+    const pair = new EnginePair();
+    const { local } = pair.connect();
+    pair.network.tap = ({ bytes }) => {
+      packets += 1;
+      return bytes;
+    };
+    const sent = (writes: number): number => {
+      const streams = Array.from({ length: writes }, () => local.open());
+      const before = packets;
+      for (const { stream } of streams) {
+        stream.write(Buffer.from("hello"), true);
+      }
+      return packets - before;
+    };
+    assert.equal(sent(7), 0);
+    pair.runFor(1_000);
+    assert.equal(sent(32), 4);
+    pair.runFor(1_000);
+    assert.equal(pair.server.incoming[0]?.streams.filter(({ isEnded }) => isEnded).length, 39);
+  });
+
   it("carry bytes one way on a unidirectional stream, from either side", () => {
     const pair = new EnginePair();
     const { local, remote } = pair.connect();
