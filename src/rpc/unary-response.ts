@@ -27,28 +27,26 @@ export function unaryResponse(
   metadata: () => Metadata,
 ): UnaryResponse {
   // Whoever copies the response, as with a spread, gets headers and trailers too.
-  return Object.defineProperties(
-    new ShortUnaryResponse(method as DescMethodUnary, message, metadata),
-    metadataProperties,
-  ) as ShortUnaryResponse & Pick<UnaryResponse, "header" | "trailer">;
+  const response = new ShortUnaryResponse(method as DescMethodUnary, message, metadata);
+  Object.defineProperty(response, "header", headerProperty);
+  Object.defineProperty(response, "trailer", trailerProperty);
+  return response as ShortUnaryResponse & Pick<UnaryResponse, "header" | "trailer">;
 }
 
-/**
- * The accessors of all responses are the same. Each with getters of its own would be an object of a shape of its own, and
- * shapes live until the next full garbage collection, with all that their getters hold.
- */
-const metadataProperties: PropertyDescriptorMap & ThisType<ShortUnaryResponse> = {
-  header: {
-    enumerable: true,
-    get() {
-      return this.metadata()[0];
-    },
+// The accessors of all responses are the same. Each with getters of its own would be an object of a shape of its own, and
+// shapes live until the next full garbage collection, with all that their getters hold.
+
+const headerProperty: PropertyDescriptor & ThisType<ShortUnaryResponse> = {
+  enumerable: true,
+  get() {
+    return this.metadata()[0];
   },
-  trailer: {
-    enumerable: true,
-    get() {
-      return this.metadata()[1];
-    },
+};
+
+const trailerProperty: PropertyDescriptor & ThisType<ShortUnaryResponse> = {
+  enumerable: true,
+  get() {
+    return this.metadata()[1];
   },
 };
 
