@@ -7,7 +7,15 @@ export const testReport: Report = {
   node: "v20.19.0",
   machine: "2 × Test, linux",
   rounds: 3,
-  effort: { milliseconds: 1, messages: 1, chunks: 1, dials: 1, connections: 1, streams: 1 },
+  effort: {
+    warmupMilliseconds: 0,
+    milliseconds: 1,
+    messages: 1,
+    chunks: 1,
+    dials: 1,
+    connections: 1,
+    streams: 1,
+  },
   baseline: "connect-node",
   contestants: [
     { name: "connect-quic", title: "ours", carries: "calls" },

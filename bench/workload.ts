@@ -25,6 +25,8 @@ export interface Metric {
 
 /** How long or how much a round is. */
 export interface Effort {
+  /** What processes do before they are measured, that their code is compiled. */
+  readonly warmupMilliseconds: number;
   /** Of what counts calls or moves data. */
   readonly milliseconds: number;
   /** Of 100 B in a call that streams. */
@@ -39,6 +41,7 @@ export interface Effort {
 }
 
 export const fullEffort: Effort = {
+  warmupMilliseconds: 3_000,
   milliseconds: 1_000,
   messages: 10_000,
   chunks: 256,
@@ -48,6 +51,7 @@ export const fullEffort: Effort = {
 };
 
 export const quickEffort: Effort = {
+  warmupMilliseconds: 0,
   milliseconds: 30,
   messages: 200,
   chunks: 8,
