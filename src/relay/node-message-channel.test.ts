@@ -257,3 +257,37 @@ test("F5: an open channel, and one that is opening, do not keep the process aliv
   const code = await new Promise((resolve) => child.on("exit", resolve));
   assert.equal(code, 0);
 });
+
+for (const now of [false, true]) {
+  test(`a channel that is closed as soon as it is opened says so (now: ${now})`, async (t) => {
+    const { port } = await listen(t);
+    const { channel, closed } = open(`ws://127.0.0.1:${port}/`);
+    channel.close({ now });
+    channel.send(Uint8Array.of(1));
+    assert.equal(channel.bufferedBytes, 0);
+    assert.equal(await closed, undefined);
+  });
+}
+
+test("a channel that is paused as soon as it is opened tells nothing until it goes on", async (t) => {
+  const { port, connected } = await listen(t);
+  const { channel, opened, received } = open(`ws://127.0.0.1:${port}/`);
+  channel.pause();
+  const { socket } = await connected;
+  await opened;
+  let heard = false;
+  const first = received(1).then((messages) => {
+    heard = true;
+    return messages;
+  });
+  await new Promise((resolve) => {
+    socket.send(Uint8Array.of(1), resolve);
+  });
+  // On loopback it is there by now.
+  for (let turn = 0; turn < 50; turn++) {
+    await new Promise(setImmediate);
+  }
+  assert.equal(heard, false);
+  channel.resume();
+  assert.deepEqual(await first, [Uint8Array.of(1)]);
+});

@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { lookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { type ConnectionOptions, TLSSocket } from "node:tls";
-import { type ClientOptions, WebSocket } from "ws";
+import type { ClientOptions, WebSocket } from "ws";
 import type {
   MessageChannel,
   MessageChannelHandler,
@@ -19,35 +19,40 @@ const closeTimeoutMs = 2_000;
  * nor lets a program choose authorities. The sockets do not keep the process alive.
  */
 export const openNodeMessageChannel: OpenMessageChannel = (url, options, handler) => {
-  try {
-    const channel = new NodeMessageChannel(connect(url, options));
-    channel.handler = handler;
-    return channel;
-  } catch (error) {
+  const channel = new NodeMessageChannel();
+  channel.handler = handler;
+  connect(url, options).then(
+    (socket) => channel.begin(socket),
     // What cannot even be tried: an authority that is no certificate, a token that no header can hold.
-    setImmediate(() => handler.closed(error instanceof Error ? error : new Error(String(error))));
-    return closedChannel;
-  }
+    (error) => channel.fail(error instanceof Error ? error : new Error(String(error))),
+  );
+  return channel;
 };
 
 /** A WebSocket of the `ws` package, of either side. */
 export class NodeMessageChannel implements MessageChannel {
-  readonly #socket: WebSocket;
+  #socket: WebSocket | undefined;
   /** Set it before the next turn of the event loop. */
   handler: MessageChannelHandler | undefined;
   #localHost: string | undefined;
   #buffered = 0;
   #error: Error | undefined;
+  #paused = false;
   #over = false;
 
-  /** Owns `socket` from now on. Where it is open already, `opened` is not called. */
-  constructor(socket: WebSocket) {
+  /** Owns the socket from now on. Where it is open already, `opened` is not called. */
+  begin(socket: WebSocket): void {
     this.#socket = socket;
     socket.binaryType = "nodebuffer";
     socket.on("upgrade", (response) => {
       this.#localHost = response.socket.localAddress?.replace(/^::ffff:/, "");
     });
-    socket.on("open", () => this.handler?.opened(socket.protocol));
+    socket.on("open", () => {
+      if (this.#paused) {
+        socket.pause();
+      }
+      this.handler?.opened(socket.protocol);
+    });
     socket.on("message", (data: Buffer, isBinary) => {
       if (isBinary && !this.#over) {
         this.handler?.message(new Uint8Array(data.buffer, data.byteOffset, data.length));
@@ -59,9 +64,16 @@ export class NodeMessageChannel implements MessageChannel {
     socket.on("close", (code, reason) => {
       const text = reason.length > 0 ? ` ${JSON.stringify(reason.toString())}` : "";
       const told = code === noCloseFrame ? undefined : new Error(`closed with code ${code}${text}`);
-      this.handler?.closed(this.#over ? undefined : (this.#error ?? told));
-      this.#over = true;
+      this.#end(this.#error ?? told);
     });
+    if (this.#over) {
+      socket.terminate();
+    }
+  }
+
+  /** There will be no socket. */
+  fail(error: Error): void {
+    this.#end(error);
   }
 
   get localHost(): string | undefined {
@@ -73,11 +85,12 @@ export class NodeMessageChannel implements MessageChannel {
   }
 
   send(message: Uint8Array): void {
-    if (this.#over || this.#socket.readyState !== WebSocket.OPEN) {
+    const socket = this.#socket;
+    if (this.#over || socket === undefined || socket.readyState !== socket.OPEN) {
       return;
     }
     this.#buffered += message.length;
-    this.#socket.send(message, () => {
+    socket.send(message, () => {
       this.#buffered -= message.length;
       if (this.#buffered === 0 && !this.#over) {
         this.handler?.drained();
@@ -86,27 +99,37 @@ export class NodeMessageChannel implements MessageChannel {
   }
 
   pause(): void {
-    this.#socket.pause();
+    this.#paused = true;
+    this.#socket?.pause();
   }
 
   resume(): void {
-    this.#socket.resume();
+    this.#paused = false;
+    this.#socket?.resume();
   }
 
   close(options?: { readonly now?: boolean }): void {
     this.#over = true;
+    const socket = this.#socket;
     if (options?.now === true) {
-      this.#socket.terminate();
-    } else {
+      socket?.terminate();
+    } else if (socket !== undefined) {
       // A socket that reads nothing would not see the other side's answer.
-      this.#socket.resume();
-      this.#socket.close();
-      setTimeout(() => this.#socket.terminate(), closeTimeoutMs).unref();
+      socket.resume();
+      socket.close();
+      setTimeout(() => socket.terminate(), closeTimeoutMs).unref();
     }
+  }
+
+  #end(error: Error | undefined): void {
+    this.handler?.closed(this.#over ? undefined : error);
+    this.#over = true;
   }
 }
 
-function connect(url: URL, options: MessageChannelOptions): WebSocket {
+async function connect(url: URL, options: MessageChannelOptions): Promise<WebSocket> {
+  // The package takes a sixth of the time in which all of this library is loaded, and many programs need no relay.
+  const { WebSocket } = await import("ws");
   const { subprotocols, headers, headersOverTls, authorities, timeoutMs, maxMessageBytes } =
     options;
   const hostname = withoutLastDot(url.hostname);
@@ -184,11 +207,3 @@ function toPem(certificate: Uint8Array): string {
 
 /** What `ws` says where the connection ended without one (RFC 6455 §7.1.5). */
 const noCloseFrame = 1_006;
-
-const closedChannel: MessageChannel = {
-  bufferedBytes: 0,
-  send: () => {},
-  pause: () => {},
-  resume: () => {},
-  close: () => {},
-};

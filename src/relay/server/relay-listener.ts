@@ -170,7 +170,8 @@ export class RelayListener {
       return;
     }
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const channel = new NodeMessageChannel(webSocket);
+      const channel = new NodeMessageChannel();
+      channel.begin(webSocket);
       channel.handler = core.accept(channel, {
         version: upgrade.version,
         token: upgrade.token,
