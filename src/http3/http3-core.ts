@@ -11,11 +11,11 @@ import { defaultHttp3Limits, type Http3Limits } from "./http3-limits.ts";
 import { LocalStream } from "./local-stream.ts";
 import { callerMistake, checkRequestHead } from "./message-rules.ts";
 import { PeerGuard } from "./peer-guard.ts";
-import { type CriticalReader, PeerStream } from "./peer-stream.ts";
+import { type CriticalReader, PeerStream, type PeerStreamOwner } from "./peer-stream.ts";
 import type { FieldSection } from "./qpack/field.ts";
 import type { DecodeOutcome } from "./qpack/qpack-decoder.ts";
 import type { QpackEncoderOptions } from "./qpack/qpack-encoder.ts";
-import { QpackStreams } from "./qpack-streams.ts";
+import { QpackStreams, type QpackStreamsOwner } from "./qpack-streams.ts";
 import type { MessageHandler, RequestStream, SendHeadersOptions } from "./request-stream.ts";
 import { RequestStreamCore } from "./request-stream-core.ts";
 import {
@@ -49,17 +49,17 @@ export interface Http3CoreOptions {
  * HTTP/3 on a QUIC connection (RFC 9114), without I/O and in either role. Order of calls: `start`, then whatever happens
  * on the connection in its order, `closed` last. What is to happen in return goes to the {@link ConnectionPort}.
  */
-export class Http3Core implements ConnectionContext {
+export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStreamOwner {
   readonly role: Role;
   readonly limits: Http3Limits;
   readonly guard: PeerGuard;
-  readonly scratch: ByteWriter = new ByteWriter(512);
+  readonly scratch: ByteWriter = scratch;
   readonly #options: Http3CoreOptions;
   readonly #port: ConnectionPort;
   readonly #qpack: QpackStreams;
   readonly #control: LocalStream;
   /** Types of the peer's critical streams that exist. */
-  readonly #claimed: Set<number> = new Set();
+  readonly #claimed: number[] = [];
   #peerSettings: Settings = initialSettings;
   /** Whether both sides send requests. Undefined: we have offered it, and the peer's SETTINGS have not arrived. */
   #bothWays: boolean | undefined;
@@ -81,30 +81,17 @@ export class Http3Core implements ConnectionContext {
 
   constructor(options: Http3CoreOptions, port: ConnectionPort) {
     this.role = options.role;
-    this.limits = { ...defaultHttp3Limits, ...options.limits };
+    this.limits =
+      options.limits === undefined
+        ? defaultHttp3Limits
+        : { ...defaultHttp3Limits, ...options.limits };
     this.#options = options;
     this.#port = port;
     this.#bothWays = options.requestsBothWays === true ? undefined : false;
     this.#nextPeerRequest = options.role === "server" ? 0 : 1;
     this.guard = new PeerGuard(this.limits, port);
-    const openUnidirectional = (core: StreamCore) => this.#open("unidirectional", core);
-    const fail = (error: H3Error) => this.fail(error);
-    this.#qpack = new QpackStreams(
-      this.limits,
-      {
-        openUnidirectional,
-        fail,
-        soon: (callback) => port.soon(callback),
-        unblocked: (streamId, outcome) => this.#requests.get(streamId)?.unblocked(outcome),
-      },
-      options.qpackEncoder,
-    );
-    this.#control = new LocalStream(StreamType.CONTROL, {
-      openUnidirectional,
-      fail,
-      maxBacklog: this.limits.maxControlBacklog,
-      writableChanged: () => {},
-    });
+    this.#qpack = new QpackStreams(this.limits, this, options.qpackEncoder);
+    this.#control = new LocalStream(StreamType.CONTROL, this);
   }
 
   /** Sends SETTINGS, also before the handshake is done; nothing of the peer is needed for it (RFC 9114 §7.2.4.2). */
@@ -132,16 +119,7 @@ export class Http3Core implements ConnectionContext {
       return ignoredStream;
     }
     if (direction === "unidirectional") {
-      return new PeerStream(
-        {
-          role: this.role,
-          isOver: () => this.#over,
-          fail: (error) => this.fail(error),
-          claim: (type) => this.#claim(type),
-          streamIgnored: () => this.guard.streamIgnored(),
-        },
-        port,
-      );
+      return new PeerStream(this, port);
     }
     return this.#acceptRequest(port);
   }
@@ -305,6 +283,24 @@ export class Http3Core implements ConnectionContext {
     this.#checkDrained();
   }
 
+  // QpackStreamsOwner and PeerStreamOwner: what the unidirectional streams want.
+
+  get maxBacklog(): number {
+    return this.limits.maxControlBacklog;
+  }
+
+  openUnidirectional(core: StreamCore): StreamPort | undefined {
+    return this.#open("unidirectional", core);
+  }
+
+  unblocked(streamId: number, outcome: DecodeOutcome): void {
+    this.#requests.get(streamId)?.unblocked(outcome);
+  }
+
+  streamIgnored(): void {
+    this.guard.streamIgnored();
+  }
+
   get #offersBothWays(): boolean {
     return this.#options.requestsBothWays === true;
   }
@@ -348,14 +344,14 @@ export class Http3Core implements ConnectionContext {
   }
 
   /** One critical stream of each type (RFC 9114 §6.2.1, RFC 9204 §4.2). */
-  #claim(type: number): CriticalReader {
-    if (this.#claimed.has(type)) {
+  claim(type: number): CriticalReader {
+    if (this.#claimed.includes(type)) {
       throw connectionError(
         H3.STREAM_CREATION_ERROR,
         `second stream of type ${type} (RFC 9114 §6.2.1, RFC 9204 §4.2)`,
       );
     }
-    this.#claimed.add(type);
+    this.#claimed.push(type);
     switch (type) {
       case StreamType.QPACK_ENCODER:
         return (bytes) => this.#qpack.receiveEncoderStream(bytes);
@@ -447,6 +443,9 @@ function requestFromServer(): H3Error {
     "bidirectional stream from a server (RFC 9114 §6.1)",
   );
 }
+
+/** Of all connections, because what is written is gone before anybody else writes. */
+const scratch = new ByteWriter(512);
 
 /** A stream on which nothing that happens matters. */
 const ignoredStream: StreamCore = {

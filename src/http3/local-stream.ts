@@ -8,8 +8,6 @@ export interface LocalStreamOwner {
   fail(error: H3Error): void;
   /** Bytes that may wait. */
   readonly maxBacklog: number;
-  /** The peer takes, or no longer takes, what is sent. */
-  writableChanged(writable: boolean): void;
 }
 
 /**
@@ -19,12 +17,21 @@ export interface LocalStreamOwner {
 export class LocalStream implements StreamCore {
   readonly wantsBytes = false;
   readonly #owner: LocalStreamOwner;
-  readonly #waiting: ByteWriter = new ByteWriter(0);
+  readonly #type: number;
+  /** The peer takes, or no longer takes, what is sent. */
+  readonly #writableChanged: ((writable: boolean) => void) | undefined;
+  /** Until there is a stream. */
+  #waiting: ByteWriter | undefined;
   #port: StreamPort | undefined;
 
-  constructor(type: number, owner: LocalStreamOwner) {
+  constructor(
+    type: number,
+    owner: LocalStreamOwner,
+    writableChanged?: (writable: boolean) => void,
+  ) {
+    this.#type = type;
     this.#owner = owner;
-    this.#waiting.varint(type);
+    this.#writableChanged = writableChanged;
   }
 
   /** Sends bytes, once there is a stream; they may change after the call. */
@@ -32,13 +39,14 @@ export class LocalStream implements StreamCore {
     const port = this.#port;
     if (port !== undefined) {
       if (!port.writeBorrowed(bytes, false)) {
-        this.#owner.writableChanged(false);
+        this.#writableChanged?.(false);
       }
     } else {
+      this.#waiting ??= new ByteWriter().varint(this.#type);
       this.#waiting.bytes(bytes);
       this.open();
     }
-    const backlog = this.#port === undefined ? this.#waiting.length : this.#port.backlog;
+    const backlog = this.#port?.backlog ?? this.#waiting?.length ?? 0;
     if (backlog > this.#owner.maxBacklog) {
       this.#owner.fail(
         connectionError(H3.EXCESSIVE_LOAD, `the peer gives no credit to a control or QPACK stream`),
@@ -48,16 +56,16 @@ export class LocalStream implements StreamCore {
 
   /** Tries again to open the stream, if there is something to be sent on it. */
   open(): void {
-    const hasBytes = this.#waiting.length > 1;
-    if (!hasBytes || this.#port !== undefined) {
+    const waiting = this.#waiting;
+    if (waiting === undefined) {
       return;
     }
     this.#port = this.#owner.openUnidirectional(this);
-    const written = this.#port?.writeBorrowed(this.#waiting.finish(), false) ?? false;
+    const written = this.#port?.write(waiting.finish(), false) ?? false;
     if (this.#port !== undefined) {
-      this.#waiting.clear();
+      this.#waiting = undefined;
     }
-    this.#owner.writableChanged(written);
+    this.#writableChanged?.(written);
   }
 
   wasStopped(): void {
@@ -70,7 +78,7 @@ export class LocalStream implements StreamCore {
   }
 
   writable(): void {
-    this.#owner.writableChanged(true);
+    this.#writableChanged?.(true);
   }
 
   receive(): void {}

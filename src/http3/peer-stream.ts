@@ -11,7 +11,7 @@ export type CriticalReader = (bytes: Uint8Array) => void;
 export interface PeerStreamOwner {
   readonly role: Role;
   /** The connection is over: nothing that arrives matters. */
-  isOver(): boolean;
+  readonly over: boolean;
   fail(error: H3Error): void;
   /** The reader for a stream of this type (control, QPACK encoder or decoder). Throws H3Error for a second one. */
   claim(type: number): CriticalReader;
@@ -24,7 +24,7 @@ export class PeerStream implements StreamCore {
   readonly #owner: PeerStreamOwner;
   readonly #port: StreamPort;
   /** Bytes of a type that is not complete, at most 7. */
-  #begun: Uint8Array = new Uint8Array(0);
+  #begun: Uint8Array = nothing;
   #reader: CriticalReader | undefined;
   #ignored = false;
 
@@ -34,7 +34,7 @@ export class PeerStream implements StreamCore {
   }
 
   get wantsBytes(): boolean {
-    return !this.#ignored && !this.#owner.isOver();
+    return !this.#ignored && !this.#owner.over;
   }
 
   receive(bytes: Uint8Array): void {
@@ -108,3 +108,5 @@ export class PeerStream implements StreamCore {
     }
   }
 }
+
+const nothing = new Uint8Array(0);

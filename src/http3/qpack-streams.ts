@@ -1,17 +1,14 @@
 import { StreamType } from "./frame.ts";
-import { connectionError, type H3Error } from "./h3-error.ts";
+import { connectionError } from "./h3-error.ts";
 import type { Http3Limits } from "./http3-limits.ts";
-import { LocalStream } from "./local-stream.ts";
+import { LocalStream, type LocalStreamOwner } from "./local-stream.ts";
 import type { FieldSection } from "./qpack/field.ts";
 import { type DecodeOutcome, QpackDecoder } from "./qpack/qpack-decoder.ts";
 import { QpackEncoder, type QpackEncoderOptions } from "./qpack/qpack-encoder.ts";
 import { QpackError } from "./qpack/qpack-error.ts";
 import type { Settings } from "./settings.ts";
-import type { StreamCore, StreamPort } from "./stream-port.ts";
 
-export interface QpackStreamsOwner {
-  openUnidirectional(core: StreamCore): StreamPort | undefined;
-  fail(error: H3Error): void;
+export interface QpackStreamsOwner extends LocalStreamOwner {
   soon(callback: () => void): void;
   /** A section that `decode` found blocked can be read now, or is too large. */
   unblocked(streamId: number, outcome: DecodeOutcome): void;
@@ -42,19 +39,10 @@ export class QpackStreams {
       blockedStreams: limits.qpackBlockedStreams,
       maxFieldSectionSize: limits.maxFieldSectionSize,
     });
-    const streamOwner = {
-      openUnidirectional: (core: StreamCore) => owner.openUnidirectional(core),
-      fail: (error: H3Error) => owner.fail(error),
-      maxBacklog: limits.maxControlBacklog,
-    };
-    this.#encoderStream = new LocalStream(StreamType.QPACK_ENCODER, {
-      ...streamOwner,
-      writableChanged: (writable) => this.#encoder.setEncoderStreamWritable(writable),
-    });
-    this.#decoderStream = new LocalStream(StreamType.QPACK_DECODER, {
-      ...streamOwner,
-      writableChanged: () => {},
-    });
+    this.#encoderStream = new LocalStream(StreamType.QPACK_ENCODER, owner, (writable) =>
+      this.#encoder.setEncoderStreamWritable(writable),
+    );
+    this.#decoderStream = new LocalStream(StreamType.QPACK_DECODER, owner);
   }
 
   /** The peer allows more streams. */

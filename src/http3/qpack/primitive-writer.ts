@@ -5,7 +5,7 @@ import { encodeHuffman, huffmanLength } from "./huffman.ts";
  * so it keeps one buffer that grows, stores bytes there itself, and copies them out once.
  */
 export class PrimitiveWriter {
-  #buffer = new Uint8Array(256);
+  #buffer = nothing;
   #length = 0;
 
   /** Bytes written since the last `take` or `clear`. */
@@ -90,12 +90,16 @@ export class PrimitiveWriter {
   #reserve(count: number): void {
     const needed = this.#length + count;
     if (needed > this.#buffer.length) {
-      const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2));
+      const grown = new Uint8Array(Math.max(needed, this.#buffer.length * 2, leastMemory));
       grown.set(this.#buffer);
       this.#buffer = grown;
     }
   }
 }
+
+/** Most have nothing to write on most connections. */
+const nothing = new Uint8Array(0);
+const leastMemory = 64;
 
 /** The prefix and 53 bits in groups of seven. */
 const maxIntegerLength = 9;

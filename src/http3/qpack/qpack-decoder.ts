@@ -48,7 +48,8 @@ export class QpackDecoder {
   readonly #table = new DynamicTable<TableEntry>();
   readonly #recent = new RecentSections();
   readonly #encoderStream = new InstructionStream(Qpack.ENCODER_STREAM_ERROR);
-  readonly #blocked = new Map<number, SectionInProgress>();
+  /** Sections that wait for the encoder stream. */
+  #blocked: Map<number, SectionInProgress> | undefined;
   readonly #output = new PrimitiveWriter();
   /** Inserts that the peer knows we have, by what we acknowledged (RFC 9204 §2.1.4). */
   #acknowledgedCount = 0;
@@ -64,7 +65,7 @@ export class QpackDecoder {
    * section is blocked. Throws QpackError (QPACK_DECOMPRESSION_FAILED).
    */
   decode(streamId: number, bytes: Uint8Array): DecodeOutcome {
-    if (this.#blocked.has(streamId)) {
+    if (this.isBlocked(streamId)) {
       throw new RangeError(
         `cannot decode a section: stream ${streamId} is blocked by an earlier one`,
       );
@@ -84,7 +85,7 @@ export class QpackDecoder {
    */
   handleEncoderStream(bytes: Uint8Array): readonly UnblockedSection[] {
     this.#encoderStream.feed(bytes, this.#handleInstruction);
-    if (this.#blocked.size === 0) {
+    if (this.#blocked === undefined) {
       return [];
     }
     const unblocked: UnblockedSection[] = [];
@@ -99,7 +100,7 @@ export class QpackDecoder {
 
   /** Whether a section of the stream waits for the encoder stream. */
   isBlocked(streamId: number): boolean {
-    return this.#blocked.has(streamId);
+    return this.#blocked?.has(streamId) === true;
   }
 
   /**
@@ -107,7 +108,7 @@ export class QpackDecoder {
    * the peer's encoder (RFC 9204 §2.2.2.2). Harmless at any other time.
    */
   cancelStream(streamId: number): void {
-    this.#blocked.delete(streamId);
+    this.#blocked?.delete(streamId);
     // Without a table the peer has nothing to release, and may not have expected us to have a decoder stream at all.
     if (this.#limits.maxTableCapacity > 0) {
       this.#output.prefixedInteger(0x40, 6, streamId);
@@ -140,6 +141,7 @@ export class QpackDecoder {
       this.cancelStream(streamId);
       return { type: "too-large" };
     }
+    this.#blocked ??= new Map();
     if (this.#blocked.size >= this.#limits.blockedStreams) {
       throw new QpackError(
         Qpack.DECOMPRESSION_FAILED,

@@ -45,11 +45,8 @@ export class QpackEncoder {
   readonly #table = new EncoderTable();
   readonly #sent = new UnacknowledgedSections();
   /** The streams that the peer cancelled last. What is still sent on them nobody decodes, nor acknowledges. */
-  readonly #cancelled = new Set<number>();
+  #cancelled: Set<number> | undefined;
   readonly #decoderStream = new InstructionStream(Qpack.DECODER_STREAM_ERROR);
-  /** The field lines of the section that is being encoded; what stands before them is known last. */
-  readonly #lines = new PrimitiveWriter();
-  readonly #section = new PrimitiveWriter();
   readonly #seen = new SeenFields();
   #remembered = new WeakMap<FieldSection, EncodedSection>();
   #instructionsWritable = true;
@@ -84,7 +81,7 @@ export class QpackEncoder {
    */
   encode(streamId: number, fields: FieldSection): Uint8Array {
     this.#sectionCount += 1;
-    const mayRefer = !this.#cancelled.has(streamId);
+    const mayRefer = this.#cancelled?.has(streamId) !== true;
     const mayBlock = this.#mayBlock(streamId);
     const remembered = this.#remembered.get(fields);
     if (remembered !== undefined && this.#isUsable(remembered, mayRefer, mayBlock)) {
@@ -92,7 +89,7 @@ export class QpackEncoder {
       return remembered.bytes;
     }
     const section = new SectionInProgress(this.#table.insertCount, mayRefer, mayBlock);
-    this.#lines.clear();
+    lines.clear();
     for (const field of fields) {
       this.#encodeField(field, section);
     }
@@ -166,16 +163,16 @@ export class QpackEncoder {
     }
     const staticIndex = staticName?.values.get(value);
     if (staticIndex !== undefined) {
-      this.#lines.prefixedInteger(0xc0, 6, staticIndex);
+      lines.prefixedInteger(0xc0, 6, staticIndex);
       return;
     }
     const entry = this.#entryFor(field, section);
     if (entry === undefined) {
       this.#writeLiteral(field, staticName, section, { neverIndexed: false });
     } else if (entry.absoluteIndex < section.base) {
-      this.#lines.prefixedInteger(0x80, 6, section.base - 1 - entry.absoluteIndex);
+      lines.prefixedInteger(0x80, 6, section.base - 1 - entry.absoluteIndex);
     } else {
-      this.#lines.prefixedInteger(0x10, 4, entry.absoluteIndex - section.base);
+      lines.prefixedInteger(0x10, 4, entry.absoluteIndex - section.base);
     }
   }
 
@@ -187,19 +184,15 @@ export class QpackEncoder {
   ): void {
     const entry = staticName === undefined ? this.#table.named(name)?.newest : undefined;
     if (staticName !== undefined) {
-      this.#lines.prefixedInteger(neverIndexed ? 0x70 : 0x50, 4, staticName.index);
+      lines.prefixedInteger(neverIndexed ? 0x70 : 0x50, 4, staticName.index);
     } else if (entry === undefined || !this.#refer(entry, section)) {
-      this.#lines.stringLiteral(neverIndexed ? 0x30 : 0x20, 3, name);
+      lines.stringLiteral(neverIndexed ? 0x30 : 0x20, 3, name);
     } else if (entry.absoluteIndex < section.base) {
-      this.#lines.prefixedInteger(
-        neverIndexed ? 0x60 : 0x40,
-        4,
-        section.base - 1 - entry.absoluteIndex,
-      );
+      lines.prefixedInteger(neverIndexed ? 0x60 : 0x40, 4, section.base - 1 - entry.absoluteIndex);
     } else {
-      this.#lines.prefixedInteger(neverIndexed ? 0x08 : 0, 3, entry.absoluteIndex - section.base);
+      lines.prefixedInteger(neverIndexed ? 0x08 : 0, 3, entry.absoluteIndex - section.base);
     }
-    this.#lines.stringLiteral(0, 7, value);
+    lines.stringLiteral(0, 7, value);
   }
 
   /** The entry that stands for the field in this section, inserted if need be; undefined: it has to go literally. */
@@ -266,8 +259,8 @@ export class QpackEncoder {
     const { base, oldest, requiredInsertCount, entries } = section;
     const prefix =
       oldest === undefined ? { requiredInsertCount: 0, base: 0 } : { requiredInsertCount, base };
-    writeSectionPrefix(this.#section, prefix, maxEntriesOf(this.#peerMaxTableCapacity));
-    const bytes = this.#section.append(this.#lines).take();
+    writeSectionPrefix(wholeSection, prefix, maxEntriesOf(this.#peerMaxTableCapacity));
+    const bytes = wholeSection.append(lines).take();
     const references = oldest === undefined ? undefined : { requiredInsertCount, oldest };
     return { bytes, references, entries };
   }
@@ -275,6 +268,7 @@ export class QpackEncoder {
   /** The peer may cancel a stream before we send on it, or before we hear that it reads no more of it. */
   #cancelledByPeer(streamId: number): void {
     this.#sent.cancel(streamId);
+    this.#cancelled ??= new Set();
     this.#cancelled.add(streamId);
     for (const oldest of this.#cancelled) {
       if (this.#cancelled.size <= maxCancelledStreams) {
@@ -346,6 +340,10 @@ class SectionInProgress {
     this.requiredInsertCount = Math.max(this.requiredInsertCount, entry.absoluteIndex + 1);
   }
 }
+
+/** The field lines of the section that is being encoded, by whichever encoder; what stands before them is known last. */
+const lines = new PrimitiveWriter();
+const wholeSection = new PrimitiveWriter();
 
 /** How many cancelled streams are remembered. For one that is forgotten, what is still sent on it holds its references. */
 const maxCancelledStreams = 256;
