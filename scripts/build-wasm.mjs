@@ -50,6 +50,9 @@ const patched = {
     "noq-proto-probe-mtu.patch",
     "noq-proto-answer-probes.patch",
     "noq-proto-count-signs-of-life.patch",
+    "noq-proto-fewer-ids.patch",
+    "noq-proto-box-tables.patch",
+    "noq-proto-box-previous.patch",
   ],
 };
 

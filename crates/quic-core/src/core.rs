@@ -48,6 +48,8 @@ pub struct Core {
     serves_early_data: bool,
     shard: Arc<Shard>,
     tokens: Arc<TokenMemoryCache>,
+    /// Of the last peer that was dialed by its key.
+    last_dialing: Option<Dialing>,
     /// By slot. noq gives out the slots, and uses the lowest free one again.
     peers: Vec<Option<Box<Peer>>>,
     /// By slot: how many connections had it before.
@@ -61,6 +63,14 @@ pub struct Core {
     /// Reused for each datagram that noq writes.
     buffer: Vec<u8>,
     counters: Counters,
+}
+
+/// How a peer is dialed. Dialed in the same way, peers share the configuration.
+struct Dialing {
+    /// As the host has written them.
+    options: Vec<u8>,
+    config: ClientConfig,
+    loopback_mtu: u16,
 }
 
 #[derive(Copy, Clone, Default)]
@@ -103,6 +113,7 @@ impl Core {
             serves_early_data,
             shard,
             tokens: Arc::new(tokens),
+            last_dialing: None,
             peers: Vec::new(),
             generations: Vec::new(),
             dirty: VecDeque::new(),
@@ -128,6 +139,7 @@ impl Core {
             None => {
                 let mut config = ServerConfig::with_crypto(crypto.clone());
                 config
+                    .transport_config(Arc::new(self.transport.to_config()))
                     .token_key(self.shard.token_key())
                     .validation_token_config(validation_tokens());
                 config
@@ -156,23 +168,23 @@ impl Core {
     ) -> Result<Handle, ConnectFailure> {
         let remote = arguments.address();
         let expected = Expected::read(arguments);
-        let early_data = arguments.flag();
-        let transport = TransportOptions::read(arguments);
-        let tls = self
-            .tls
-            .client(&expected, arguments.protocols(), early_data)
-            .ok_or(ConnectFailure::NobodyTrusted)?;
-        let mut config = ClientConfig::new(Arc::new(tls));
-        config.transport_config(Arc::new(transport.to_config())).token_store(self.tokens.clone());
+        let options = arguments.rest();
+        let dialing = match self.last_dialing.take() {
+            Some(last) if last.options == options && !expected.by_certificate => last,
+            _ => self.dialing(&expected, options)?,
+        };
         let (slot, connection) = self
             .endpoint
-            .connect(now, config, remote, &expected.server_name)
+            .connect(now, dialing.config.clone(), remote, &expected.server_name)
             .map_err(|error| match error {
                 ConnectError::InvalidServerName(_) => ConnectFailure::InvalidName,
                 _ => ConnectFailure::InvalidAddress,
             })?;
         let handle = self.handle_of(slot);
-        self.insert(Peer::dialed(connection, handle, transport.loopback_mtu));
+        self.insert(Peer::dialed(connection, handle, dialing.loopback_mtu));
+        if !expected.by_certificate {
+            self.last_dialing = Some(dialing);
+        }
         Ok(handle)
     }
 
@@ -266,6 +278,20 @@ impl Core {
         Some(peer)
     }
 
+    /// From u8 whether to use early data, transport options, protocols.
+    fn dialing(&self, expected: &Expected, options: &[u8]) -> Result<Dialing, ConnectFailure> {
+        let mut arguments = Reader::new(options);
+        let early_data = arguments.flag();
+        let transport = TransportOptions::read(&mut arguments);
+        let tls = self
+            .tls
+            .client(expected, arguments.protocols(), early_data)
+            .ok_or(ConnectFailure::NobodyTrusted)?;
+        let mut config = ClientConfig::new(Arc::new(tls));
+        config.transport_config(Arc::new(transport.to_config())).token_store(self.tokens.clone());
+        Ok(Dialing { options: options.to_vec(), config, loopback_mtu: transport.loopback_mtu })
+    }
+
     fn receive_datagram(&mut self, now: Instant, path: FourTuple, datagram: &[u8]) {
         if datagram.len() < MIN_INITIAL_SIZE && wants_other_version(datagram) {
             return;
@@ -311,10 +337,7 @@ impl Core {
             }
             return;
         }
-        let mut config =
-            ServerConfig::clone(self.server_config.as_ref().expect("set from the start"));
-        config.transport_config(Arc::new(self.transport.to_config()));
-        match self.endpoint.accept(incoming, now, &mut self.buffer, Some(Arc::new(config))) {
+        match self.endpoint.accept(incoming, now, &mut self.buffer, None) {
             Ok((slot, connection)) => {
                 let handle = self.handle_of(slot);
                 let deadline = now + self.limits.handshake_timeout;

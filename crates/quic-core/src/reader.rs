@@ -24,6 +24,11 @@ impl<'a> Reader<'a> {
         head
     }
 
+    /// All that has not been read.
+    pub fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     pub fn u8(&mut self) -> u8 {
         u8::from_le_bytes(self.array())
     }

@@ -54,7 +54,7 @@ pub struct Expected {
     /// As rustls has it.
     pub server_name: String,
     /// Whether a certificate is to prove it, and not a key.
-    by_certificate: bool,
+    pub by_certificate: bool,
 }
 
 impl Expected {
