@@ -53,6 +53,7 @@ const patched = {
     "noq-proto-fewer-ids.patch",
     "noq-proto-box-tables.patch",
     "noq-proto-box-previous.patch",
+    "noq-proto-after-handshake.patch",
   ],
 };
 
