@@ -29,7 +29,8 @@ import { isStun } from "../net/stun.ts";
 import { StunProber } from "../net/stun-prober.ts";
 import { UpnpMethod } from "../net/upnp-method.ts";
 import { AddressDiscovery, defaultDiscoveryPort } from "./address-discovery.ts";
-import { closeCode, EndpointError } from "./endpoint-error.ts";
+import { EndpointError } from "./endpoint-error.ts";
+import { EnginePathPort } from "./engine-path-port.ts";
 import { type ConnectionPath, type RemoteInfo, remoteInfoOf } from "./remote-info.ts";
 import { ShardHub, type ShardHubOptions } from "./shard-hub.ts";
 import type { OwnPlace, ShardNetwork } from "./shard-network.ts";
@@ -282,23 +283,8 @@ export class PeerNetwork {
     if (multipath === undefined) {
       return { changed: nothing, candidatesChanged: nothing, closed: nothing, transportAddrOf };
     }
-    const port = Object.freeze({
-      role: connection.role,
-      offered: this.#offered.get(connection) ?? [],
-      paths: () => connection.paths(),
-      open: multipath.open.bind(multipath),
-      close: multipath.close.bind(multipath),
-      setStatus: multipath.setStatus.bind(multipath),
-      setIdleTimeout: multipath.setIdleTimeout.bind(multipath),
-      probeMtu: multipath.probeMtu.bind(multipath),
-      ping: multipath.ping.bind(multipath),
-      addCandidate: multipath.addCandidate.bind(multipath),
-      removeCandidate: multipath.removeCandidate.bind(multipath),
-      remoteCandidates: multipath.remoteCandidates.bind(multipath),
-      punch: multipath.punch.bind(multipath),
-      networkChanged: multipath.networkChanged.bind(multipath),
-      giveUp: () => connection.close(closeCode.none, "this host has slept"),
-    });
+    const offered = this.#offered.get(connection) ?? nothingOffered;
+    const port = new EnginePathPort(connection, multipath, offered);
     const paths = socket.paths(id);
     paths.opened(port);
     const forget = this.#listen(id, selected);
@@ -602,6 +588,8 @@ export class PeerNetwork {
 }
 
 const nothing = (): void => {};
+
+const nothingOffered: readonly SocketAddress[] = [];
 
 /** Undefined for a relay that does not tell addresses. */
 function discoveryPortOf(relay: RelayUrl, access: RelayAccess | undefined): number | undefined {
