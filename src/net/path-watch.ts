@@ -102,6 +102,7 @@ export class PathWatch {
   #notice(activity: PathActivity, now: number): void {
     const { bytesReceived, packetsWaiting, packetsAcknowledged, packetsLost } = activity;
     const settled = packetsAcknowledged + packetsLost;
+    this.#forgetBefore(settled);
     this.#remember(settled + packetsWaiting, now);
     if (packetsAcknowledged !== this.#acknowledged) {
       this.#acknowledged = packetsAcknowledged;
@@ -122,6 +123,14 @@ export class PathWatch {
       if (this.#waitingSince === undefined) {
         this.#askedAt = undefined;
       }
+    }
+  }
+
+  /** Of packets before this number nothing will be asked. What that drops is most of it, as soon as nothing goes on. */
+  #forgetBefore(number: number): void {
+    const kept = this.#looks.findIndex(({ sent }) => sent >= number);
+    if (kept > 0) {
+      this.#looks.splice(0, kept);
     }
   }
 
