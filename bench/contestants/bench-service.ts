@@ -33,8 +33,7 @@ export function benchCaller(
   client: Client<typeof BenchService>,
   close: () => void | Promise<void>,
 ): Caller {
-  const held = new AbortController();
-  setMaxListeners(0, held.signal);
+  let held: AbortController | undefined;
   return {
     async echo(payload) {
       const answer = await client.echo({ payload });
@@ -59,7 +58,9 @@ export function benchCaller(
       expectBytes(bytes, count * payload.length);
     },
     async hold(payload) {
+      held ??= new AbortController();
       const { signal } = held;
+      setMaxListeners(0, signal);
       const over = deferred<void>();
       async function* requests() {
         yield { payload };
@@ -75,7 +76,7 @@ export function benchCaller(
       );
     },
     async close() {
-      held.abort();
+      held?.abort();
       await close();
     },
   };
