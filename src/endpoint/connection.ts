@@ -88,9 +88,9 @@ export class Connection implements AsyncDisposable {
   readonly #datagrams: DatagramQueue;
   readonly #datagramsWritable = new Signal();
   readonly #paths: AttachedPaths;
-  readonly #pathListeners = new Set<() => void>();
+  #pathListeners: Set<() => void> | undefined;
   /** Streams that may hold data which the peer has not acknowledged. */
-  readonly #sending = new Set<SendStream>();
+  #sending: Set<SendStream> | undefined;
   readonly #handler: ConnectionHandler = {
     connected: (info) => this.#handshake?.connected(info),
     handshakeDone: () => this.#handshake?.done(),
@@ -279,13 +279,14 @@ export class Connection implements AsyncDisposable {
 
   /** Calls `listener` when a path comes, goes, or takes over. Returns the function that ends that. */
   onPathsChanged(listener: () => void): () => void {
+    this.#pathListeners ??= new Set();
     this.#pathListeners.add(listener);
-    return () => this.#pathListeners.delete(listener);
+    return () => this.#pathListeners?.delete(listener);
   }
 
   /** The paths are others, or data takes another of them. @internal */
   pathSelected(): void {
-    for (const listener of this.#pathListeners) {
+    for (const listener of this.#pathListeners ?? []) {
       listener();
     }
   }
@@ -332,7 +333,7 @@ export class Connection implements AsyncDisposable {
       this.#engine.close(code, reason);
     }
     this.#closedHere = { type: "application", origin: "local", code, reason };
-    for (const stream of this.#sending) {
+    for (const stream of this.#sending ?? []) {
       stream.handleConnectionClosed(connectionLost(this.#closedHere, this.remoteId.short));
     }
     await this.closed;
@@ -352,7 +353,7 @@ export class Connection implements AsyncDisposable {
     const shuttingDown = shutdown === undefined ? [] : [(async () => shutdown({ timeoutMs }))()];
     const finishing: Promise<void>[] = [];
     const open: Promise<void>[] = [];
-    for (const stream of this.#sending) {
+    for (const stream of this.#sending ?? []) {
       const acknowledged = stream.finishing;
       acknowledged === undefined ? open.push(stream.written) : finishing.push(acknowledged);
     }
@@ -444,7 +445,8 @@ export class Connection implements AsyncDisposable {
   }
 
   #sendStream(stream: EngineStream): SendStream {
-    const send = new SendStream(stream, this.#hold, () => this.#sending.delete(send));
+    const send = new SendStream(stream, this.#hold, () => this.#sending?.delete(send));
+    this.#sending ??= new Set();
     this.#sending.add(send);
     return send;
   }

@@ -22,27 +22,29 @@ export interface Http3ConnectionOptions {
   readonly role: Role;
   /** Clock and timers. */
   readonly platform: Platform;
-  readonly limits?: Partial<Http3Limits>;
+  readonly limits?: Partial<Http3Limits> | undefined;
   /**
    * The connection is kept alive at this interval while requests are open. Milliseconds, 0 never. Default 5_000: well
    * below the usual idle timeout of 30 s, so that a peer that is gone is noticed.
    */
-  readonly keepAliveMs?: number;
+  readonly keepAliveMs?: number | undefined;
   /** "active": keep alive only while requests are open. "always": also between them. Default "active". */
-  readonly keepAlive?: "active" | "always";
+  readonly keepAlive?: "active" | "always" | undefined;
   /**
    * Offers that both sides send requests, by an extension (docs/requests-both-ways.md); see
    * {@link Http3Connection.sendsRequests} for what comes of it. Default false: clients alone do.
    */
-  readonly requestsBothWays?: boolean;
+  readonly requestsBothWays?: boolean | undefined;
   /** A request with this header section arrived. Returns its handler; `headers` is called on it right after. */
-  readonly onRequest?: (stream: RequestStream, fields: FieldSection) => MessageHandler;
+  readonly onRequest?:
+    | ((stream: RequestStream, fields: FieldSection) => MessageHandler)
+    | undefined;
   /** The peer's SETTINGS have arrived. */
-  readonly onSettings?: () => void;
+  readonly onSettings?: (() => void) | undefined;
   /** The peer is going away: no new requests will be processed on this connection (RFC 9114 §5.2). */
-  readonly onGoaway?: () => void;
+  readonly onGoaway?: (() => void) | undefined;
   /** The connection is over; every open request has got `failed` before. */
-  readonly onClosed?: (cause: CloseCause) => void;
+  readonly onClosed?: ((cause: CloseCause) => void) | undefined;
 }
 
 interface Deadline {

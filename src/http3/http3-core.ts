@@ -28,14 +28,16 @@ import type { StreamCore, StreamPort } from "./stream-port.ts";
 
 export interface Http3CoreOptions {
   readonly role: Role;
-  readonly limits?: Partial<Http3Limits>;
+  readonly limits?: Partial<Http3Limits> | undefined;
   /** A request with this header section arrived. Returns its handler; `headers` is called on it right after. */
-  readonly onRequest?: (stream: RequestStream, fields: FieldSection) => MessageHandler;
+  readonly onRequest?:
+    | ((stream: RequestStream, fields: FieldSection) => MessageHandler)
+    | undefined;
   /**
    * Offers that both sides send requests, by an extension (RFC 9114 §6.1, §9, docs/requests-both-ways.md). Where the other
    * side does not offer it as well, clients alone do. Default false.
    */
-  readonly requestsBothWays?: boolean;
+  readonly requestsBothWays?: boolean | undefined;
   /** Settings of extensions that we send (RFC 9114 §9). */
   readonly extensionSettings?: ReadonlyMap<number, number>;
   /**

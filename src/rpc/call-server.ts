@@ -43,7 +43,13 @@ export class CallServer {
     const served = new ServedConnection({ ...this.#options, caller, handshake });
     const cors = this.#cors;
     const session = new Http3Connection(connection, {
-      ...options,
+      // One by one, because spread ones cost each connection a shape of its own.
+      role: options.role,
+      keepAlive: options.keepAlive,
+      keepAliveMs: options.keepAliveMs,
+      requestsBothWays: options.requestsBothWays,
+      onSettings: options.onSettings,
+      onGoaway: options.onGoaway,
       platform: this.#options.platform,
       onRequest: (stream, fields) =>
         cors === undefined

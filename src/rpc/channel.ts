@@ -45,6 +45,12 @@ const lastWordMs = 20;
  */
 const returnWithinMs = 1_000;
 
+/** What has come of a dial. */
+interface Dialed {
+  session: HttpSession | undefined;
+  lost: EndpointError | undefined;
+}
+
 interface Waiting {
   timer: Timer;
   readonly timeoutMs: number;
@@ -215,27 +221,8 @@ export class Channel {
   #connect(): void {
     const dialing = new AbortController();
     this.#dialing = dialing;
-    let session: HttpSession | undefined;
-    let lost: EndpointError | undefined;
-    const events: SessionEvents = {
-      early: (opened) => {
-        this.#early = { session: opened, proven: false };
-        for (const waiter of [...this.#waiters.keys()]) {
-          waiter.early?.(opened);
-        }
-      },
-      goingAway: () => {
-        if (session !== undefined && session === this.#session) {
-          this.#drain(session);
-        }
-      },
-      closed: (error) => {
-        lost = error;
-        if (session !== undefined) {
-          this.#closed(session);
-        }
-      },
-    };
+    const dial: Dialed = { session: undefined, lost: undefined };
+    const events = this.#eventsOf(dial);
     let timeoutMs = this.#keptOpenMs ?? 0;
     for (const waiting of this.#waiters.values()) {
       waiting.dialed = true;
@@ -248,8 +235,8 @@ export class Channel {
         if (dialing.signal.aborted) {
           this.#cameTooLate(opened);
         } else {
-          session = opened;
-          this.#connected(opened, lost);
+          dial.session = opened;
+          this.#connected(opened, dial.lost);
         }
       },
       (error: unknown) => {
@@ -258,6 +245,29 @@ export class Channel {
         this.#dialFailed(error, dialing.signal.aborted);
       },
     );
+  }
+
+  /** Apart from what a dial needs, because a session keeps these as long as it lives. */
+  #eventsOf(dial: Dialed): SessionEvents {
+    return {
+      early: (opened) => {
+        this.#early = { session: opened, proven: false };
+        for (const waiter of [...this.#waiters.keys()]) {
+          waiter.early?.(opened);
+        }
+      },
+      goingAway: () => {
+        if (dial.session !== undefined && dial.session === this.#session) {
+          this.#drain(dial.session);
+        }
+      },
+      closed: (error) => {
+        dial.lost = error;
+        if (dial.session !== undefined) {
+          this.#closed(dial.session);
+        }
+      },
+    };
   }
 
   /** The dial was called off in the moment in which it had come to its end. */

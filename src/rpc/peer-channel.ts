@@ -1,8 +1,9 @@
 import type { Connection } from "../endpoint/connection.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { connectionLost } from "../endpoint/endpoint-error.ts";
+import type { CloseCause } from "../engine/engine.ts";
 import { Http2Client } from "../http2/http2-client.ts";
-import { Http3Connection, type Http3ConnectionOptions } from "../http3/http3-connection.ts";
+import { Http3Connection } from "../http3/http3-connection.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
 import { connectQuicAlpn } from "./alpn.ts";
 import { Channel } from "./channel.ts";
@@ -217,9 +218,12 @@ export class PeerChannel {
   }
 }
 
-type Opening = Required<
-  Pick<Http3ConnectionOptions, "keepAlive" | "keepAliveMs" | "onClosed" | "onGoaway">
->;
+interface Opening {
+  readonly keepAlive: "active" | "always";
+  readonly keepAliveMs: number;
+  readonly onClosed: (cause: CloseCause) => void;
+  readonly onGoaway: () => void;
+}
 
 /** The name by which tonic-iroh-transport calls every server. */
 const tonicIrohAuthority = "iroh.local";

@@ -40,7 +40,9 @@ export class PeerServer {
       }
     };
     const session = this.#calls.serve(engineConnection, peer, {
-      ...options,
+      role: options.role,
+      keepAlive: options.keepAlive,
+      keepAliveMs: options.keepAliveMs,
       handshake: connection,
       requestsBothWays: true,
       onSettings: () => {

@@ -26,19 +26,25 @@ export class ServedConnection implements ServerCallContext {
   readonly caller: Caller;
   readonly platform: ServerCallContext["platform"];
   readonly budget: ReceiveBudget;
-  readonly #options: ServedConnectionOptions;
+  readonly #handshake: Handshake | undefined;
+  readonly #routes: ServedConnectionOptions["routes"];
+  readonly #maxConcurrentCalls: number;
+  readonly #report: ServedConnectionOptions["report"];
   #running = 0;
 
   constructor(options: ServedConnectionOptions) {
     this.caller = options.caller;
     this.platform = options.platform;
     this.budget = new ReceiveBudget(options.receiveBudgetBytes);
-    this.#options = options;
+    this.#handshake = options.handshake;
+    this.#routes = options.routes;
+    this.#maxConcurrentCalls = options.maxConcurrentCalls;
+    this.#report = options.report;
   }
 
   /** Takes a request: at once, unless it came as early data and its method may do something. */
   onRequest(stream: RequestStream, fields: FieldSection): MessageHandler {
-    const { handshake } = this.#options;
+    const handshake = this.#handshake;
     return handshake?.early === true && !this.#runsEarly(fields)
       ? new EarlyRequest(stream, fields, handshake, (...request) => this.#take(...request))
       : this.#take(stream, fields);
@@ -64,11 +70,11 @@ export class ServedConnection implements ServerCallContext {
   // ServerCallContext
 
   route(path: string): Route {
-    return this.#options.routes.find(path);
+    return this.#routes.find(path);
   }
 
   admit(): boolean {
-    if (this.#running >= this.#options.maxConcurrentCalls) {
+    if (this.#running >= this.#maxConcurrentCalls) {
       return false;
     }
     this.#running += 1;
@@ -80,6 +86,6 @@ export class ServedConnection implements ServerCallContext {
   }
 
   report(error: unknown): void {
-    this.#options.report(error);
+    this.#report(error);
   }
 }
