@@ -69,15 +69,9 @@ export function formatTargets(report: Report): string {
       return [];
     }
     const found = value / other;
-    const met = limit === "at most" ? found <= factor : found >= factor;
     const to = than === undefined ? "" : ` × ${than.contestant}`;
-    return [
-      [
-        `  ${met ? "met   " : "missed"} ${place.contestant}, ${place.workload}, ${place.metric}${to}`,
-        formatNumber(found),
-        `${limit} ${factor}`,
-      ],
-    ];
+    const name = `${place.contestant}, ${place.workload}, ${place.metric}${to}`;
+    return [targetCells(name, found, limit, factor)];
   });
   const lost = ahead(report).map(({ result, ours, theirs }) => [
     `  behind ${ours}, ${result.workload}, ${result.metric.name}`,
@@ -87,6 +81,17 @@ export function formatTargets(report: Report): string {
   return rows.length + lost.length === 0
     ? ""
     : ["targets", ...alignColumns([...rows, ...lost], "left")].join("\n");
+}
+
+/** A line that says whether a target is met, as cells of a table. */
+export function targetCells(
+  name: string,
+  found: number,
+  limit: Target["limit"],
+  factor: number,
+): string[] {
+  const met = limit === "at most" ? found <= factor : found >= factor;
+  return [`  ${met ? "met   " : "missed"} ${name}`, formatNumber(found), `${limit} ${factor}`];
 }
 
 /** Where another contestant is ahead of ours that carries the same between processes, by the first metric of workloads. */
