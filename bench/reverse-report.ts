@@ -161,5 +161,5 @@ function kib(bytes: number): string {
 }
 
 function seconds(milliseconds: number): string {
-  return `${(milliseconds / 1_000).toFixed(1)} s`;
+  return Number.isFinite(milliseconds) ? `${(milliseconds / 1_000).toFixed(1)} s` : "–";
 }

@@ -48,7 +48,7 @@ longest dial, and after a kill the idle timeout and one interval of keep-alive. 
 A few minutes with the defaults, in which the machine should do nothing else.
 
 Options
-  --rounds <n>         of calls forth and back by turns (default 9)
+  --rounds <n>         of calls forth and back by turns (default 15)
   --calls <n>          in a round (default 2000)
   --devices <n>        (default 1000)
   --each <n>           calls of each device, each time (default 10)
@@ -73,7 +73,7 @@ const { values } = parseArgs({
   },
 });
 const { quick } = values;
-const rounds = count("rounds", quick ? 3 : 9);
+const rounds = count("rounds", quick ? 3 : 15);
 const callsOfRound = count("calls", quick ? 300 : 2_000);
 const deviceCount = count("devices", quick ? 50 : 1_000);
 const each = count("each", 10);
