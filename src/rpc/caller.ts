@@ -19,7 +19,8 @@ export interface Peer {
   readonly connection: Connection;
   /**
    * A Connect transport back to the peer, over the connection that the call came on, as long as that lives, and then over
-   * others of the peer. It dials nothing and has nothing to be closed. Calls fail with Unavailable when the connection is
+   * others of the peer. It dials nothing, except a peer that this side has dialed to open a reverse tunnel without serving
+   * it otherwise, and has nothing to be closed. Calls fail with Unavailable when the connection is
    * lost, and when there is none, unless `waitForReady` is set; with Unimplemented when the peer has dialed without
    * `serve`. Throws TypeError or RangeError for options that cannot be.
    */

@@ -1,9 +1,10 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
 import { onAbort } from "../base/on-abort.ts";
 import type { Platform, Timer } from "../base/platform.ts";
 import { H3, type H3Error } from "../http3/h3-error.ts";
 import type { MessageHandler, RequestStream } from "../http3/request-stream.ts";
 import { BodySender } from "./body-sender.ts";
+import { callerValues, type Peer } from "./caller.ts";
 import type { Channel } from "./channel.ts";
 import { callError } from "./connect-errors.ts";
 import type { FieldSection } from "./fields.ts";
@@ -17,6 +18,8 @@ export interface ClientCallContext {
   readonly dialTimeoutMs: number;
   /** How often a request is sent at most, when the peer has provably not begun with it. Default 2. */
   readonly maxAttempts?: number | undefined;
+  /** Who is at the other end of a session, where that is a peer. Default: nobody knows. */
+  readonly peerOn?: ((session: HttpSession) => Peer | undefined) | undefined;
   /** Requests that may be sent as early data are. Default false. */
   readonly earlyData?: boolean | undefined;
   readonly platform: Pick<Platform, "clearTimer" | "now" | "setTimer" | "settled" | "soon">;
@@ -37,6 +40,8 @@ export interface CallRequest {
   readonly early?: boolean | undefined;
   /** See {@link SessionWaiter.key}. Default none. */
   readonly key?: string | undefined;
+  /** See {@link answeredByKey}. Default: nobody wants to know. */
+  readonly answeredBy?: ((answering: ContextValues) => void) | undefined;
 }
 
 /** Gets what comes back, in this order. Nothing comes after `end` or `failed`, and one of the two always does. */
@@ -229,6 +234,7 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     this.#requestBody?.forget();
     if (this.#session !== undefined) {
       this.#context.channel.answered(this.#session);
+      this.#tellPeer(this.#session);
     }
     try {
       this.#response.head(fields, this);
@@ -285,6 +291,14 @@ export class ClientCall implements MessageHandler, SessionWaiter {
     } else {
       // The peer has all that it needs of the request, and answers nonetheless (RFC 9114 §4.1).
       this.#stopSending();
+    }
+  }
+
+  #tellPeer(session: HttpSession): void {
+    const { answeredBy } = this.#request;
+    const peer = answeredBy && this.#context.peerOn?.(session);
+    if (peer !== undefined) {
+      answeredBy?.(callerValues(peer));
     }
   }
 

@@ -2,6 +2,7 @@ import type { Transport } from "@connectrpc/connect";
 import type { Connection } from "../endpoint/connection.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
+import type { Channel } from "./channel.ts";
 import { isBoolean } from "./check-options.ts";
 import { ClientCall, type ClientCallContext } from "./client-call.ts";
 import { LiveChannel } from "./live-channel.ts";
@@ -54,16 +55,19 @@ export class ConnectedPeer implements LivePeer {
   }
 }
 
-export interface LiveTransportParts extends Pick<ConnectedPeerOptions, "endpoint" | "peers"> {
+export interface LiveTransportParts extends Pick<ConnectedPeerOptions, "endpoint"> {
+  readonly peers: Pick<PeerRegistry, "peerOn" | "sessionOf" | "watch">;
   /** The peer to call. */
   readonly id: EndpointId;
   /** The connection that is used before others of the peer, as long as it lives. */
   readonly preferred?: LivePeer;
+  /** Dials where there is none. Default: calls fail then. */
+  readonly dialed?: Channel;
 }
 
 /** A transport over the connections that there are to a peer, see `Peer.transport`. */
 export function createLiveTransport(
-  { endpoint, id, peers, preferred }: LiveTransportParts,
+  { endpoint, id, peers, preferred, dialed }: LiveTransportParts,
   options: LiveTransportOptions = {},
 ): Transport {
   const { platform } = endpoint;
@@ -74,10 +78,12 @@ export function createLiveTransport(
       id,
       peers,
       preferred,
+      dialed,
       waitForReady: options.waitForReady ?? false,
       platform,
     }),
     dialTimeoutMs,
+    peerOn: (session) => peers.peerOn(id, session),
     platform,
     hold: () => endpoint.hold(),
   };

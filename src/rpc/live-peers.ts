@@ -1,6 +1,6 @@
 import { EndpointId } from "../identity/endpoint-id.ts";
 import type { Peer } from "./caller.ts";
-import type { LiveSession } from "./session.ts";
+import type { HttpSession, LiveSession } from "./session.ts";
 
 /**
  * The peers that a router can call without dialing: those that have dialed it and serve (`serve` of
@@ -66,6 +66,11 @@ export class PeerRegistry implements LivePeers {
   sessionOf(id: EndpointId): LiveSession | undefined {
     return this.#peers.get(id.toString())?.findLast(({ session }) => takesRequests(session))
       ?.session;
+  }
+
+  /** The peer on the connection of a session. */
+  peerOn(id: EndpointId, session: HttpSession): LivePeer | undefined {
+    return this.#peers.get(id.toString())?.find((peer) => peer.session === session);
   }
 
   /** Calls `listener` whenever something has happened to a connection of the peer. Returns the function that ends that. */

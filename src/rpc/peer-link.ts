@@ -2,9 +2,11 @@ import type { Connection } from "../endpoint/connection.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { connectionLost, EndpointError } from "../endpoint/endpoint-error.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
+import type { Peer } from "./caller.ts";
 import type { CallChannel } from "./channel.ts";
 import { ChannelTransport } from "./channel-transport.ts";
 import { longestTimerMs } from "./check-options.ts";
+import { dialedPeer } from "./dialed-peer.ts";
 import { watchHealth } from "./health-watch.ts";
 import { PeerChannel } from "./peer-channel.ts";
 import { peerBaseUrl } from "./peer-url.ts";
@@ -63,6 +65,12 @@ export class PeerLink {
 
   get channel(): PeerChannel["channel"] {
     return this.#shared.channel;
+  }
+
+  peerOn(session: HttpSession): Peer | undefined {
+    const { endpoint } = this.#options;
+    const connection = this.#shared.connectionOf(session);
+    return connection && dialedPeer({ endpoint, connection, channel: this.channel });
   }
 
   /** Round trip on the path in use. Milliseconds. */

@@ -2,6 +2,7 @@ import type { Connection } from "../endpoint/connection.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { Http3Connection } from "../http3/http3-connection.ts";
 import { CallServer, type CallServerOptions, type ServeOptions } from "./call-server.ts";
+import type { Peer } from "./caller.ts";
 import { ConnectedPeer } from "./connected-peer.ts";
 import { PeerRegistry } from "./live-peers.ts";
 import type { HttpSession } from "./session.ts";
@@ -11,7 +12,7 @@ export class PeerServer {
   readonly endpoint: Endpoint;
   readonly peers: PeerRegistry;
   readonly #calls: CallServer;
-  readonly #connections = new WeakMap<HttpSession, Connection>();
+  readonly #peers = new WeakMap<HttpSession, ConnectedPeer>();
   readonly #shutdownListeners = new Set<() => void>();
   #state: "open" | "shut-down" = "open";
 
@@ -61,14 +62,14 @@ export class PeerServer {
     if (connection.early) {
       void connection.handshakeDone.then(changed);
     }
-    this.#connections.set(session, connection);
+    this.#peers.set(session, peer);
     start();
     return session;
   }
 
-  /** The endpoint's connection below a session. */
-  connectionOf(session: HttpSession): Connection | undefined {
-    return this.#connections.get(session);
+  /** Who is at the other end of a session. */
+  peerOn(session: HttpSession): Peer | undefined {
+    return this.#peers.get(session);
   }
 
   /** Calls `listener` when the server begins to shut down. Returns the function that ends that. */

@@ -4,13 +4,16 @@ import { EndpointError } from "../endpoint/endpoint-error.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
 import { parseTarget, type Target } from "../identity/target.ts";
+import type { Peer } from "./caller.ts";
 import { type CallTransport, ChannelTransport } from "./channel-transport.ts";
 import { callError } from "./connect-errors.ts";
+import { dialedPeer } from "./dialed-peer.ts";
 import { LiveChannel } from "./live-channel.ts";
 import { PeerChannel } from "./peer-channel.ts";
 import type { PeerServer } from "./peer-server.ts";
 import { peerBaseUrl } from "./peer-url.ts";
 import type { ResolvedTransportOptions } from "./quic-transport-options.ts";
+import type { HttpSession } from "./session.ts";
 
 /** A Connect transport to one peer. */
 export interface QuicTransport extends CallTransport {
@@ -52,6 +55,14 @@ export class PeerTransport extends ChannelTransport implements QuicTransport {
     }
     shared.keepAlive(stayConnected === true ? { ...calls, keepAlive: "always" } : calls);
     const stopServing = server === undefined ? () => {} : shared.serve(server);
+    const peerOn = (session: HttpSession): Peer | undefined => {
+      const connection = shared.connectionOf(session);
+      const { channel } = shared;
+      return (
+        server?.peerOn(session) ??
+        (connection === undefined ? undefined : dialedPeer({ endpoint, connection, channel }))
+      );
+    };
     const leave = stayConnected === true ? shared.stay(calls.dialTimeoutMs, server) : () => {};
     super({
       channel:
@@ -66,6 +77,7 @@ export class PeerTransport extends ChannelTransport implements QuicTransport {
             }),
       context: {
         dialTimeoutMs: calls.dialTimeoutMs,
+        peerOn,
         earlyData,
         platform,
         hold: () => endpoint.hold(),
@@ -85,7 +97,8 @@ export class PeerTransport extends ChannelTransport implements QuicTransport {
 
   async connect(options: { readonly signal?: AbortSignal } = {}): Promise<Connection> {
     const session = await this.session(options.signal);
-    const connection = this.#shared.connectionOf(session) ?? this.#server?.connectionOf(session);
+    const connection =
+      this.#shared.connectionOf(session) ?? this.#server?.peerOn(session)?.connection;
     if (connection === undefined) {
       const { short } = this.peer;
       throw callError(new EndpointError("connection-lost", `connection to ${short} lost`), short);

@@ -11,6 +11,7 @@ import { type CommonTransportOptions, createMethodUrl } from "@connectrpc/connec
 import { createTransport as createConnect } from "@connectrpc/connect/protocol-connect";
 import { createTransport as createGrpc } from "@connectrpc/connect/protocol-grpc";
 import { createTransport as createGrpcWeb } from "@connectrpc/connect/protocol-grpc-web";
+import { answeredByKey } from "./answered-by.ts";
 import { deliverUntilAbort } from "./deliver-until-abort.ts";
 import { followSignals } from "./follow-signals.ts";
 import { mayGoEarly } from "./side-effects.ts";
@@ -83,6 +84,14 @@ export function createProtocolTransport(
       return transport.unary(method, signal, timeoutMs, header, input, contextValues);
     },
     stream: async (method, signal, timeoutMs, header, input, contextValues) => {
+      const answeredBy = contextValues?.get(answeredByKey);
+      if (answeredBy !== undefined) {
+        contextValues?.delete(answeredByKey);
+        const telling: BeginCall = (request, response) =>
+          begin({ ...request, answeredBy }, response);
+        const once = createProtocolTransport(protocol, options, telling, keyOf);
+        return once.stream(method, signal, timeoutMs, header, input, contextValues);
+      }
       if (streamer?.takesAll === true) {
         const response: StreamResponse = await streamer.call(
           method,

@@ -4,6 +4,7 @@ import type { Timer } from "../base/platform.ts";
 import { RetryDelays, randomFraction } from "../base/retry-delays.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { EndpointError } from "../endpoint/endpoint-error.ts";
+import type { Peer } from "./caller.ts";
 import type { CallChannel, ChannelState } from "./channel.ts";
 import { PeerLink, type PeerLinkOptions } from "./peer-link.ts";
 import { PeerPool, type PeerPoolOptions, type PooledPeer } from "./peer-pool.ts";
@@ -92,6 +93,11 @@ export class ServiceChannel implements CallChannel {
   nameOf(session: HttpSession | undefined): string {
     const owner = session === undefined ? undefined : this.#owners.get(session);
     return owner?.peer.id.short ?? this.peer;
+  }
+
+  /** Who is at the other end of a session. */
+  peerOn(session: HttpSession): Peer | undefined {
+    return this.#owners.get(session)?.link.peerOn(session);
   }
 
   acquire(waiter: SessionWaiter, timeoutMs: number): HttpSession | undefined {

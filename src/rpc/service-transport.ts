@@ -66,6 +66,7 @@ export class ServiceTransport extends ChannelTransport {
       context: {
         dialTimeoutMs: calls.dialTimeoutMs,
         maxAttempts,
+        peerOn: (session) => channel.peerOn(session),
         platform,
         hold: () => endpoint.hold(),
       },

@@ -1,7 +1,9 @@
-import type { Client, ConnectError } from "@connectrpc/connect";
+import type { Client, ConnectError, ContextValues } from "@connectrpc/connect";
 import { nodePlatform } from "../base/node-platform.ts";
+import { answeredByKey } from "../rpc/answered-by.ts";
 import { CarrierCall } from "./carrier-call.ts";
 import type { TunnelService } from "./gen/grpctunnel/v1/tunnel_pb.ts";
+import { InheritedValues } from "./inherited-values.ts";
 import { readAnnouncement } from "./negotiation.ts";
 import { ServingTunnel } from "./serving-tunnel.ts";
 import type { CloseTunnelOptions, OpenTunnelOptions } from "./tunnel-options.ts";
@@ -49,15 +51,23 @@ export function serveReverseTunnel(
 ): ReverseTunnelServer {
   const tunnel = new ServingTunnel(new TunnelRoutes(routes, options.router), options, nodePlatform);
   const carrier = new CarrierCall(nodePlatform, options);
+  let values: ContextValues | undefined;
+  const contextValues = new InheritedValues(options.contextValues).set(
+    answeredByKey,
+    (answering) => {
+      values = answering;
+    },
+  );
   void carrier.run(tunnel, () =>
     tunnel.run(
       client.openReverseTunnel(tunnel.frames, {
         ...carrier.callOptions,
+        contextValues,
         onHeader: (responseHeader) =>
           tunnel.negotiated({
             announced: readAnnouncement(responseHeader),
             tunnel: { direction: "reverse", header: carrier.header, responseHeader },
-            values: undefined,
+            values,
           }),
       }),
     ),

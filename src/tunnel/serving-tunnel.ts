@@ -25,7 +25,7 @@ import type { TunnelRoutes } from "./tunnel-routes.ts";
 export interface Opening {
   readonly announced: Announced;
   readonly tunnel: TunnelOfCall;
-  /** Of the call that opened the tunnel, where this side handles it. */
+  /** What is known of who calls: values of the call that opened the tunnel, or of who has answered that. */
   readonly values: ContextValues | undefined;
 }
 

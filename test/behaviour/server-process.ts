@@ -178,13 +178,19 @@ async function serveTunnelsOverHttp2(): Promise<void> {
 
 async function serveThroughQuic(ticket: string): Promise<void> {
   const endpoint = await Endpoint.bind({ bind: "127.0.0.1:0" });
-  await serveThrough(createQuicTransport({ endpoint, to: ticket }), () => endpoint.close());
+  await serveThrough(createQuicTransport({ endpoint, to: ticket }), () => endpoint.close(), {
+    peerId: (context) => context.values.get(peerKey).id.toString(),
+  });
 }
 
 /** Opens a reverse tunnel, and serves in it. */
-async function serveThrough(transport: Transport, close: () => Promise<void>): Promise<void> {
+async function serveThrough(
+  transport: Transport,
+  close: () => Promise<void>,
+  options?: Parameters<typeof registerTestServices>[1],
+): Promise<void> {
   const server = serveReverseTunnel(createClient(TunnelService, transport), (router) =>
-    registerTestServices(router),
+    registerTestServices(router, options),
   );
   await server.opened;
   serveParent({}, async () => {

@@ -44,8 +44,7 @@ export function tunnelSubject(direction: "forward" | "reverse", carrier: Carrier
       ahead: true,
       backpressure: true,
       leave: "its calls are those of connect-es, whose responses have no `return`",
-      peerIdentity:
-        direction === "forward" && carrier === "quic" ? true : "nobody knows the caller's key",
+      peerIdentity: carrier === "quic" ? true : "nobody knows the caller's key",
       disconnect: direction === "forward" ? true : "only the other process could",
     },
     start: direction === "forward" ? () => startForward(carrier) : () => startReverse(carrier),
@@ -133,6 +132,7 @@ async function startReverse(carrier: Carrier): Promise<RunningSubject> {
   });
   await host.transport().waitForReady();
   return {
+    ...(outer.peerId === undefined ? {} : { peerId: outer.peerId }),
     transport: (config) => host.transport(callOptions(config)),
     close: async () => {
       await host.close();
@@ -144,6 +144,7 @@ async function startReverse(carrier: Carrier): Promise<RunningSubject> {
 
 interface Listening {
   readonly address: string;
+  readonly peerId?: string;
   close(): Promise<void>;
 }
 
@@ -153,6 +154,7 @@ async function listenForPeers(host: TunnelHost): Promise<Listening> {
   router.service(TunnelService, host.service);
   return {
     address: endpoint.ticket(),
+    peerId: endpoint.id.toString(),
     close: async () => {
       await router.close({ graceMs: 0 });
       await endpoint.close();
