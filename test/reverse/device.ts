@@ -4,10 +4,11 @@ import { createPeerRouter, createQuicTransport, Endpoint, SecretKey } from "../.
 import { EchoService, echoImplementation } from "../support/echo-service.ts";
 import { serveParent } from "../support/process.ts";
 
-const [ticket = "", key = ""] = process.argv.slice(2);
+const [ticket = "", key = "", idleTimeoutMs = "30000"] = process.argv.slice(2);
 const endpoint = await Endpoint.bind({
   bind: "127.0.0.1:0",
   secretKey: SecretKey.parse(key),
+  transport: { idleTimeoutMs: Number(idleTimeoutMs) },
 });
 const router = createPeerRouter(endpoint).service(EchoService, {
   ...echoImplementation,

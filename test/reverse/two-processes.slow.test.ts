@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { test } from "node:test";
 import { Code, createClient } from "@connectrpc/connect";
-import { createPeerRouter, Endpoint, SecretKey } from "../../src/index.ts";
+import { LineProcess } from "../../bench/line-process.ts";
+import type { Arrivals, CallsOutcome, HubCommand } from "../../bench/reverse-calls.ts";
+import {
+  createPeerRouter,
+  Endpoint,
+  EndpointAddr,
+  EndpointTicket,
+  SecretKey,
+} from "../../src/index.ts";
 import { EchoService } from "../support/echo-service.ts";
 import { hasCode } from "../support/expect-code.ts";
 import { type Program, startProgram } from "../support/process.ts";
@@ -40,4 +48,39 @@ test("a device that is killed ends its call, and is called again when it was sta
   await start();
   assert.equal((await second).message, "y");
   await router.close({ graceMs: 0 });
+});
+
+test("devices whose hub is killed come back to the next one with its key, and are called by it", async (t) => {
+  const seed = randomBytes(32);
+  // Not a port that systems give to who asks for any: it has to be free for the second hub, too.
+  const address = `127.0.0.1:${randomInt(20_000, 30_000)}`;
+  const id = SecretKey.fromBytes(seed).publicKey;
+  const ticket = new EndpointTicket(EndpointAddr.from({ id, addrs: [address] })).toString();
+  const startHub = async (): Promise<LineProcess<HubCommand>> => {
+    const args = [seed.toString("hex"), address];
+    const hub = new LineProcess<HubCommand>("./reverse-hub.ts", args);
+    t.after(() => hub.kill());
+    await hub.read();
+    return hub;
+  };
+  const callDevices = async (hub: LineProcess<HubCommand>): Promise<void> => {
+    const { peers } = await hub.ask<Arrivals>({ type: "await", peers: 2, timeoutMs: 120_000 });
+    assert.equal(peers, 2, "both devices are there");
+    const outcome = await hub.ask<CallsOutcome>({ type: "call", each: 10, atOnce: 4 });
+    assert.deepEqual([outcome.done, outcome.errors], [20, []]);
+  };
+
+  const hub = await startHub();
+  for (let number = 0; number < 2; number += 1) {
+    const device = await startProgram(new URL("./device.ts", import.meta.url), {
+      args: [ticket, randomBytes(32).toString("hex"), "6000"],
+    });
+    t.after(() => device.kill());
+  }
+  await callDevices(hub);
+  const unfinished = hub.ask({ type: "call", each: 20_000, atOnce: 4 });
+  const failed = assert.rejects(unfinished, /a process has ended/);
+  await hub.kill();
+  await failed;
+  await callDevices(await startHub());
 });
