@@ -17,8 +17,8 @@ Suites
   quick     *.test.ts in src, bench, test and the plugins
   slow      the files with slow cases: *.slow.test.ts, and those that look at CONNECT_QUIC_TEST,
             which is set to "slow" for them
-  interop   test/interop: against other implementations; says in its output what it skips and why, and ends with a
-            table of the HTTP/3 stacks
+  interop   test/interop: against other implementations; builds first what the files need of programs in Rust (a first
+            time takes minutes), says in its output what it skips and why, and ends with a table of the HTTP/3 stacks
 
 Options
   --name <regexp>      only tests whose name matches
@@ -29,7 +29,10 @@ Options
   --help
 `;
 
-/** `fileSeconds`: how long one file may take; `suiteSeconds`: all of them; `before`: a program that runs first. */
+/**
+ * `fileSeconds`: how long one file may take; `suiteSeconds`: all of them; `before`: a program that runs first, with the
+ * files.
+ */
 const suites = {
   // Processes start and wait a lot: with one more than there are cores, none of them idles.
   quick: {
@@ -161,7 +164,11 @@ function reporters(...names) {
 function run(files) {
   if (suite.before !== undefined) {
     const stdio = ["ignore", "inherit", "inherit"];
-    spawnSync(process.execPath, [typescript, suite.before], { cwd: root, stdio });
+    const args = [typescript, suite.before, ...files];
+    const { signal } = spawnSync(process.execPath, args, { cwd: root, stdio });
+    if (signal !== null) {
+      return 1;
+    }
   }
   const fileSeconds = Number(options.timeout ?? suite.fileSeconds);
   const jobs = Number(options.jobs ?? suite.jobs);
