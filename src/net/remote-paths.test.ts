@@ -166,12 +166,12 @@ function overRelay(): Scene & { readonly port: FakePort } {
 }
 
 describe("RemotePaths", () => {
-  it("dials everywhere until something is chosen, and there afterwards", () => {
+  it("dials everywhere until something is chosen, relays last, and there afterwards", () => {
     const { paths, port } = overRelay();
     paths.addKnown([direct]);
     assert.deepEqual(paths.destinations, [relay]);
     paths.closed(port);
-    assert.deepEqual(paths.destinations, [relay, direct]);
+    assert.deepEqual(paths.destinations, [direct, relay]);
   });
 
   it("remembers 32 addresses, and never forgets the one in use", () => {

@@ -95,10 +95,17 @@ export class RemotePaths {
     return this.#connections.size > 0;
   }
 
-  /** Where the first packets of a dial go: everywhere, or where data goes already. */
+  /**
+   * Where the first packets of a dial go: everywhere, or where data goes already. Relays come last, since a server begins
+   * where it was reached first. iroh 0.98 even never gets further when a direct copy follows one by relay.
+   */
   get destinations(): readonly SocketAddress[] {
-    const { selected } = this;
-    return selected === undefined ? this.known : [selected];
+    const { known, selected } = this;
+    if (selected !== undefined) {
+      return [selected];
+    }
+    const isRelay = (address: SocketAddress): boolean => this.#options.isRelay(address);
+    return [...known.filter((address) => !isRelay(address)), ...known.filter(isRelay)];
   }
 
   /** Takes addresses in at which the peer may be. Relays among them become backups of connections that we dialed. */
