@@ -5,27 +5,38 @@ import type { RustProgram } from "../../support/rust-program.ts";
 import { firstIrohPeer, irohRustPeer, tonicIrohPeer } from "../../support/rust-programs.ts";
 import { ForeignProcess, type Line } from "../http3/foreign-process.ts";
 
-/** What the program's connections speak, unless it is told to speak of digests. */
+/** What the programs' connections speak. */
 export const alpn = "connect-quic-interop/rust/1";
 
-/** Why the program cannot be had, for the tests' `skip`; false where it can. Builds it the first time: minutes. */
-export const noRustPeer: string | false = irohRustPeer.prepare() ?? false;
-
-/** Peers with other versions of iroh, which know no tickets. */
-export const otherVersions: readonly OtherVersion[] = [
-  // What tonic-iroh-transport brings.
-  { version: "0.98", program: tonicIrohPeer, args: ["plain"] },
-  { version: "1.0", program: firstIrohPeer, args: [] },
-].map((entry) => ({ ...entry, skip: entry.program.prepare() ?? false }));
-
-export interface OtherVersion {
+/** A version of the Rust crate iroh, and a program on it. */
+export interface RustVersion {
   readonly version: string;
   readonly program: RustProgram;
   readonly args: readonly string[];
+  /** Why the program cannot be had, for the tests' `skip`; false where it can. Built the first time: minutes. */
   readonly skip: string | false;
 }
 
-/** A peer in Rust, with the current iroh or an older one. */
+function versionOf(version: string, program: RustProgram, ...args: string[]): RustVersion {
+  return { version, program, args, skip: program.prepare() ?? false };
+}
+
+export const currentVersion: RustVersion = versionOf("1.4.1", irohRustPeer);
+
+export const versions: readonly RustVersion[] = [
+  currentVersion,
+  versionOf("1.0", firstIrohPeer),
+  // What tonic-iroh-transport brings.
+  versionOf("0.98", tonicIrohPeer, "plain"),
+];
+
+/** The twin of examples/custom-protocol. */
+export const digestProgram: string = irohRustPeer.pathOf("iroh-digest");
+
+/** What writes and reads key files as programs with iroh do. */
+export const keyFileProgram: string = irohRustPeer.pathOf("iroh-key-file");
+
+/** A peer in Rust. */
 export class RustPeer implements AsyncDisposable {
   readonly #process: ForeignProcess;
   readonly id: string;
@@ -42,18 +53,13 @@ export class RustPeer implements AsyncDisposable {
     this.addr = EndpointAddr.from({ id: this.id, addrs: [`127.0.0.1:${port}`] });
   }
 
-  /** With the options that its main.rs names; default: on loopback alone. */
-  static async start(...args: string[]): Promise<RustPeer> {
+  /** With the options that its options.rs names; default: on loopback alone. */
+  static async start({ program, args }: RustVersion, ...more: string[]): Promise<RustPeer> {
     const { process, line } = await ForeignProcess.start(
-      irohRustPeer.path,
-      args.length === 0 ? ["--bind", "127.0.0.1:0"] : args,
+      program.path,
+      [...args, ...(more.length === 0 ? ["--bind", "127.0.0.1:0"] : more)],
       "ready",
     );
-    return new RustPeer(process, line);
-  }
-
-  static async startOther({ program, args }: OtherVersion): Promise<RustPeer> {
-    const { process, line } = await ForeignProcess.start(program.path, [...args], "ready");
     return new RustPeer(process, line);
   }
 

@@ -12,11 +12,14 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const ALPN: &[u8] = b"connect-quic-interop/rust/1";
 
-/// The protocol of examples/custom-protocol: for each stream, the SHA-256 of what comes on it.
-const DIGEST: &[u8] = b"connect-quic-example/digest/1";
+/// How tickets are written and read: each version of iroh has a version of their crate.
+pub struct Tickets {
+    pub write: fn(EndpointAddr) -> String,
+    pub read: fn(&str) -> Option<EndpointAddr>,
+}
 
 pub fn alpns() -> Vec<Vec<u8>> {
-    vec![ALPN.to_vec(), DIGEST.to_vec()]
+    vec![ALPN.to_vec()]
 }
 
 fn say(event: &str, fields: &[(&str, String)]) {
@@ -36,12 +39,10 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub async fn run(
-    endpoint: Endpoint,
-    ticket: String,
-    parse: &dyn Fn(&str) -> Option<EndpointAddr>,
-) -> Result<(), Failure> {
+pub async fn run(endpoint: Endpoint, tickets: Tickets) -> Result<(), Failure> {
     let address = endpoint.bound_sockets()[0];
+    let ticket = (tickets.write)(endpoint.addr());
+    let target = |words: &[&str]| target(words, tickets.read);
     let fields = [
         ("id", text(endpoint.id())),
         ("address", text(address)),
@@ -54,20 +55,17 @@ pub async fn run(
         let words: Vec<&str> = line.split(' ').collect();
         let outcome = match words[0] {
             "end" => break,
-            "dial" | "dial-digest" => {
-                let alpn = if words[0] == "dial" { ALPN } else { DIGEST };
-                match endpoint.connect(target(&words[1..], parse)?, alpn).await {
-                    Ok(connected) => introduce(connection.insert(connected)),
-                    Err(error) => Err(format!("{error:#}").into()),
-                }
-            }
+            "dial" => match endpoint.connect(target(&words[1..])?, ALPN).await {
+                Ok(connected) => introduce(connection.insert(connected)),
+                Err(error) => Err(format!("{error:#}").into()),
+            },
             "accept" => match endpoint.accept().await {
                 Some(incoming) => introduce(connection.insert(incoming.await?)),
                 None => Err("the endpoint is closed".into()),
             },
             // Sends the second word with the first packet, or once it may.
             "dial-early" => {
-                let asked = dial_early(&endpoint, words[1], target(&words[2..], parse)?).await;
+                let asked = dial_early(&endpoint, words[1], target(&words[2..])?).await;
                 asked.map(|connected| connection = Some(connected))
             }
             // Answers what comes, before it is known that the peer is there.
@@ -106,9 +104,9 @@ pub async fn run(
 /// A ticket, or an id and any number of addresses and relays.
 fn target(
     words: &[&str],
-    parse: &dyn Fn(&str) -> Option<EndpointAddr>,
+    read_ticket: fn(&str) -> Option<EndpointAddr>,
 ) -> Result<EndpointAddr, Failure> {
-    if let Some(addr) = parse(words[0]) {
+    if let Some(addr) = read_ticket(words[0]) {
         return Ok(addr);
     }
     let mut addr = EndpointAddr::new(words[0].parse::<EndpointId>()?);
@@ -245,7 +243,7 @@ async fn step(connection: &Connection, words: &[&str]) -> Result<(), Failure> {
             };
             say("codes", &[("reset", reset), ("stopped", stopped)]);
         }
-        // Sends this many bytes to who makes digests.
+        // Sends this many bytes to who answers with their SHA-256.
         "digest" => {
             let (mut send, mut receive) = connection.open_bi().await?;
             let mut context = Context::new(&SHA256);
@@ -269,7 +267,7 @@ async fn step(connection: &Connection, words: &[&str]) -> Result<(), Failure> {
                 ],
             );
         }
-        // Makes the digest of one stream.
+        // Answers what comes on one stream with its SHA-256.
         "serve-digest" => {
             let (mut send, mut receive) = connection.accept_bi().await?;
             let mut context = Context::new(&SHA256);

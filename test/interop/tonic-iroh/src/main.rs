@@ -6,30 +6,37 @@ mod client;
 #[allow(clippy::all)]
 #[path = "echo.v1.rs"]
 mod echo;
+#[path = "../../iroh-rust/src/options.rs"]
+mod options;
 #[path = "../../iroh-rust/src/peer.rs"]
 mod peer;
 mod server;
 
-use iroh::endpoint::presets;
-use iroh::{Endpoint, RelayMode};
+use iroh_tickets::{Ticket, endpoint::EndpointTicket};
 
 pub use peer::Failure;
 
 #[tokio::main(worker_threads = 1)]
 async fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let endpoint = Endpoint::builder(presets::Minimal)
-        .alpns(peer::alpns())
-        .relay_mode(RelayMode::Disabled)
-        .clear_ip_transports()
-        .bind_addr("127.0.0.1:0")?
-        .bind()
-        .await?;
+    let on_loopback = ["--bind".to_string(), "127.0.0.1:0".to_string()];
     match args.first().map(String::as_str) {
-        Some("serve") => server::serve(endpoint).await,
-        Some("call") => client::call(endpoint, &args[1], &args[2]).await,
-        // Tickets of this version are another crate's.
-        Some("plain") => peer::run(endpoint, String::new(), &|_| None).await,
+        Some("serve") => server::serve(options::bind(on_loopback).await?.endpoint).await,
+        Some("call") => {
+            let endpoint = options::bind(on_loopback).await?.endpoint;
+            client::call(endpoint, &args[1], &args[2]).await
+        }
+        Some("plain") => {
+            let options::Bound { endpoint, mdns } = options::bind(args.into_iter().skip(1)).await?;
+            if mdns {
+                return Err("mDNS is a feature that this build of iroh 0.98 has not".into());
+            }
+            let tickets = peer::Tickets {
+                write: |addr| EndpointTicket::new(addr).serialize(),
+                read: |text| Some(EndpointTicket::deserialize(text).ok()?.into()),
+            };
+            peer::run(endpoint, tickets).await
+        }
         _ => Err("serve, plain, or call <id> <address>".into()),
     }
 }
