@@ -45,12 +45,12 @@ export class ForeignProcess implements AsyncDisposable {
     lines.on("close", () => this.#lines.end());
   }
 
-  /** The next thing that happens. Rejects when it is something else, or the program has ended. */
-  async expect(event: string): Promise<Line> {
+  /** The next thing that happens. Rejects when it is none of these, or the program has ended. */
+  async expect(...events: readonly string[]): Promise<Line> {
     const line = await this.#lines.next();
-    if (line?.event !== event) {
+    if (line === undefined || !events.includes(line.event)) {
       const found = line === undefined ? "the end" : JSON.stringify(line).slice(0, 1_000);
-      throw new Error(`${this.#name}: expected ${event}, got ${found}`);
+      throw new Error(`${this.#name}: expected ${events.join(" or ")}, got ${found}`);
     }
     return line;
   }

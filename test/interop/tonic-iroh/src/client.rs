@@ -8,9 +8,10 @@ use iroh::{Endpoint, EndpointAddr, EndpointId};
 use prost::Message;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::codec::CompressionEncoding;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status};
 use tonic_iroh_transport::{IrohChannel, IrohConnect};
@@ -28,7 +29,7 @@ pub async fn call(endpoint: Endpoint, id: &str, address: &str) -> Result<(), Fai
         if line == "end" {
             break;
         }
-        match scenario(&mut client, &line).await {
+        match scenario(&mut client, &line, &mut lines).await {
             Ok(result) => say("result", &[("value", result)]),
             Err(status) => say("error", &error(&status)),
         }
@@ -41,7 +42,31 @@ pub async fn call(endpoint: Endpoint, id: &str, address: &str) -> Result<(), Fai
 /// What the connector asks of a server is its name alone.
 pub struct Nobody;
 
-async fn scenario(client: &mut Client, line: &str) -> Result<String, Status> {
+/// After this long without an answer there will be none.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What comes while more could be sent; or else "late: " and what comes when that is over, if only a code.
+async fn held<T>(
+    sender: mpsc::Sender<T>,
+    call: impl Future<Output = Result<String, Status>>,
+) -> Result<String, Status> {
+    tokio::pin!(call);
+    match tokio::time::timeout(PATIENCE, &mut call).await {
+        Ok(answer) => Ok(text(answer?)),
+        Err(_) => {
+            drop(sender);
+            let answer = call.await;
+            let answer = answer.unwrap_or_else(|status| (status.code() as i32).to_string());
+            Ok(text(format!("late: {answer}")))
+        }
+    }
+}
+
+async fn scenario(
+    client: &mut Client,
+    line: &str,
+    lines: &mut Lines<BufReader<Stdin>>,
+) -> Result<String, Status> {
     let words: Vec<&str> = line.split(' ').collect();
     match words[0] {
         "echo" => {
@@ -82,11 +107,11 @@ async fn scenario(client: &mut Client, line: &str) -> Result<String, Status> {
                 count: words[2].parse().expect("a number"),
             };
             let mut responses = client.repeat(request).await?.into_inner();
-            let mut numbers = Vec::new();
-            while let Some(response) = responses.message().await? {
-                numbers.push(response.number.to_string());
+            let mut answers = Vec::new();
+            while let Some(RepeatResponse { message, number }) = responses.message().await? {
+                answers.push(format!("{message} {number}"));
             }
-            Ok(format!("[{}]", numbers.join(",")))
+            Ok(list(&answers))
         }
         "collect" => {
             let requests: Vec<_> = words[1..]
@@ -116,33 +141,87 @@ async fn scenario(client: &mut Client, line: &str) -> Result<String, Status> {
             }
             Ok(list(&messages))
         }
-        // The second message depends on the answer to the first.
-        "interactive" => {
-            let (sender, receiver) = mpsc::channel(1);
-            let _ = sender
-                .send(ConverseRequest {
-                    message: "ping".into(),
-                })
-                .await;
-            let call = client.converse(ReceiverStream::new(receiver));
-            tokio::pin!(call);
-            match tokio::time::timeout(Duration::from_secs(1), &mut call).await {
-                Ok(responses) => {
-                    let message = responses?.into_inner().message().await?;
-                    Ok(text(
-                        message.map_or(String::new(), |response| response.message),
-                    ))
-                }
-                // Once there is nothing more to be said, the answer is there.
-                Err(_) => {
-                    drop(sender);
-                    let message = call.await?.into_inner().message().await?;
-                    Ok(text(format!(
-                        "late: {}",
-                        message.map_or(String::new(), |response| response.message)
-                    )))
-                }
+        // Says what is answered when it comes.
+        "repeat-live" => {
+            let request = RepeatRequest {
+                message: "paced".into(),
+                count: words[1].parse().expect("a number"),
+            };
+            let mut responses = client.repeat(request).await?.into_inner();
+            while let Some(response) = responses.message().await? {
+                say("message", &[("number", response.number.to_string())]);
             }
+            Ok(text("done"))
+        }
+        // Sends each line of stdin, until one is "finish".
+        "collect-live" => {
+            let (sender, receiver) = mpsc::channel(1);
+            let call = client.collect(ReceiverStream::new(receiver));
+            let dictate = async move {
+                while let Ok(Some(message)) = lines.next_line().await {
+                    if message == "finish" || sender.send(CollectRequest { message }).await.is_err()
+                    {
+                        return;
+                    }
+                }
+            };
+            let (response, ()) = tokio::join!(call, dictate);
+            Ok(list(&response?.into_inner().messages))
+        }
+        // What comes next depends on the answer to the first message.
+        "collect-held" => {
+            let message = words[1].to_string();
+            let (sender, receiver) = mpsc::channel(1);
+            let _ = sender.send(CollectRequest { message }).await;
+            let call = client.collect(ReceiverStream::new(receiver));
+            held(sender, async {
+                Ok(call.await?.into_inner().messages.join(","))
+            })
+            .await
+        }
+        "converse-held" => {
+            let message = words[1].to_string();
+            let (sender, receiver) = mpsc::channel(1);
+            let _ = sender.send(ConverseRequest { message }).await;
+            let call = async {
+                let responses = client.converse(ReceiverStream::new(receiver)).await?;
+                let first = responses.into_inner().message().await?;
+                Ok(first.map_or(String::new(), |response| response.message))
+            };
+            held(sender, call).await
+        }
+        // Each of them is answered by as much, while the rest is sent.
+        "converse-much" => {
+            let count: usize = words[1].parse().expect("a number");
+            let message = "x".repeat(words[2].parse().expect("a number"));
+            let requests = tokio_stream::iter(vec![ConverseRequest { message }; count]);
+            let call = async {
+                let mut responses = client.converse(requests).await?.into_inner();
+                let mut length = 0;
+                while let Some(response) = responses.message().await? {
+                    length += response.message.len();
+                }
+                Ok(length.to_string())
+            };
+            match tokio::time::timeout(PATIENCE, call).await {
+                Ok(length) => length,
+                Err(_) => Ok(text("stuck")),
+            }
+        }
+        // Compressed both ways.
+        "gzip" => {
+            let mut client = client
+                .clone()
+                .send_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Gzip);
+            let response = client
+                .echo(EchoRequest {
+                    message: format!("compressed {}", "x".repeat(100_000)),
+                })
+                .await?;
+            let encoding = response.metadata().get("grpc-encoding");
+            let encoding = encoding.map_or("", |value| value.to_str().unwrap_or_default());
+            Ok(list(&[encoding.into(), response.get_ref().message.clone()]))
         }
         "deadline" => {
             let mut request = Request::new(EchoRequest {

@@ -7,15 +7,21 @@ use iroh::Endpoint;
 use prost::Message;
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::sync::Semaphore;
 use tokio_stream::{Stream, StreamExt};
+use tonic::codec::CompressionEncoding;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_iroh_transport::{IrohContext, TransportBuilder};
 
 pub async fn serve(endpoint: Endpoint) -> Result<(), Failure> {
     let guard = TransportBuilder::new(endpoint.clone())
-        .add_rpc(EchoServiceServer::new(Echo))
+        .add_rpc(
+            EchoServiceServer::new(Echo)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Gzip),
+        )
         .spawn()
         .await?;
     let address = endpoint.bound_sockets()[0];
@@ -23,12 +29,18 @@ pub async fn serve(endpoint: Endpoint) -> Result<(), Failure> {
         "serving",
         &[("id", text(endpoint.id())), ("address", text(address))],
     );
-    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while lines.next_line().await?.is_some() {
+        STEPS.add_permits(1);
+    }
     guard.shutdown().await?;
     Ok(())
 }
 
 struct Echo;
+
+/// What handlers that are "paced" may do: one for each line of stdin.
+static STEPS: Semaphore = Semaphore::const_new(0);
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -46,13 +58,17 @@ fn caller<T>(request: &Request<T>) -> String {
     context.map_or("nobody".into(), |context| context.node_id.to_string())
 }
 
+fn answer(message: &str, caller: &str) -> String {
+    match message {
+        "who-am-I" => caller.into(),
+        other => other.into(),
+    }
+}
+
 #[tonic::async_trait]
 impl EchoService for Echo {
     async fn echo(&self, request: Request<EchoRequest>) -> Result<Response<EchoResponse>, Status> {
         match request.get_ref().message.as_str() {
-            "who am I" => Ok(Response::new(EchoResponse {
-                message: caller(&request),
-            })),
             "metadata" => {
                 let asked = request.metadata();
                 let mut response = Response::new(EchoResponse {
@@ -69,14 +85,22 @@ impl EchoService for Echo {
                 Ok(response)
             }
             "fail" => Err(failure()),
+            // What the request was compressed with.
+            question if question.starts_with("compressed") => {
+                let encoding = request.metadata().get("grpc-encoding");
+                let encoding = encoding.and_then(|value| value.to_str().ok());
+                Ok(Response::new(EchoResponse {
+                    message: encoding.unwrap_or("nothing").into(),
+                }))
+            }
             "hang" => {
                 let _dropped = Dropped("echo");
                 say("started", &[]);
                 tokio::time::sleep(Duration::from_secs(3600)).await;
                 unreachable!()
             }
-            _ => Ok(Response::new(EchoResponse {
-                message: request.into_inner().message,
+            message => Ok(Response::new(EchoResponse {
+                message: answer(message, &caller(&request)),
             })),
         }
     }
@@ -87,11 +111,15 @@ impl EchoService for Echo {
         &self,
         request: Request<RepeatRequest>,
     ) -> Result<Response<Self::RepeatStream>, Status> {
+        let caller = caller(&request);
         let RepeatRequest { message, count } = request.into_inner();
         Ok(Response::new(Box::pin(async_stream::try_stream! {
             let _dropped = (message == "endless").then(|| Dropped("repeat"));
             for number in 1..=count {
-                yield RepeatResponse { message: message.clone(), number };
+                if message == "paced" && number > 1 {
+                    STEPS.acquire().await.expect("it is never closed").forget();
+                }
+                yield RepeatResponse { message: answer(&message, &caller), number };
             }
             if message == "fail" {
                 Err(failure())?;
@@ -103,10 +131,17 @@ impl EchoService for Echo {
         &self,
         request: Request<Streaming<CollectRequest>>,
     ) -> Result<Response<CollectResponse>, Status> {
+        let caller = caller(&request);
         let mut requests = request.into_inner();
         let mut messages = Vec::new();
         while let Some(CollectRequest { message }) = requests.try_next().await? {
-            messages.push(message);
+            say("received", &[("message", text(&message))]);
+            messages.push(answer(&message, &caller));
+            match message.as_str() {
+                "enough" => break,
+                "refuse" => return Err(failure()),
+                _ => {}
+            }
         }
         Ok(Response::new(CollectResponse { messages }))
     }
@@ -117,10 +152,11 @@ impl EchoService for Echo {
         &self,
         request: Request<Streaming<ConverseRequest>>,
     ) -> Result<Response<Self::ConverseStream>, Status> {
+        let caller = caller(&request);
         let mut requests = request.into_inner();
         Ok(Response::new(Box::pin(async_stream::try_stream! {
             while let Some(ConverseRequest { message }) = requests.try_next().await? {
-                yield ConverseResponse { message };
+                yield ConverseResponse { message: answer(&message, &caller) };
             }
         })))
     }
