@@ -5,7 +5,13 @@ import { once } from "node:events";
 import { createServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { describe, type TestContext, test } from "node:test";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  createClient,
+  type Transport,
+} from "@connectrpc/connect";
 import {
   connectNodeAdapter,
   createGrpcTransport,
@@ -19,6 +25,7 @@ import {
   serveReverseTunnel,
   TunnelService,
 } from "../../../src/tunnel.ts";
+import { Outbox } from "../../behaviour/outbox.ts";
 import { stayAlive } from "../../support/stay-alive.ts";
 import { ForeignProcess } from "../http3/foreign-process.ts";
 import { GoProgram } from "../http3/go-program.ts";
@@ -136,6 +143,111 @@ test(`a client on ${name} that serves, and is about to stop, refuses calls`, opt
   await go.expect("served");
 });
 
+describe(`calls that run when a side stops, ${name}`, () => {
+  test("go on when a Go server stops gracefully", options, async (t) => {
+    const { go, client } = await goServer(t, []);
+    await using transport = createTunnelTransport(client);
+    const call = await beginCall(transport);
+    go.say("stop");
+    await go.expect("stopping");
+    await call.end();
+  });
+
+  test("go on when a Go client that serves stops gracefully", options, async (t) => {
+    const host = createTunnelHost();
+    const go = await goClient(t, host, []);
+    go.say("reverse");
+    await host.transport().waitForReady();
+    const call = await beginCall(host.transport());
+    go.say("stop");
+    await go.expect("stopping");
+    await call.end();
+    // Its tunnels are left for the other side to close.
+    await host.close();
+    assert.equal((await go.expect("served")).error, "");
+  });
+
+  test("end as Unavailable when a Go server stops at once", options, async (t) => {
+    const { go, client } = await goServer(t, []);
+    await using transport = createTunnelTransport(client);
+    const call = await beginCall(transport);
+    go.say("stop now");
+    await go.expect("stopping");
+    await assert.rejects(call.next(), failsWith(Code.Unavailable));
+    await transport.closed;
+    assert.equal(transport.closeCause?.code, Code.Unavailable);
+  });
+
+  test("end as Unavailable when a Go client that serves stops at once", options, async (t) => {
+    const host = createTunnelHost();
+    const go = await goClient(t, host, []);
+    go.say("reverse");
+    await host.transport().waitForReady();
+    const [tunnel] = host.reverseTunnels;
+    const call = await beginCall(host.transport());
+    go.say("stop now");
+    await go.expect("stopping");
+    await assert.rejects(call.next(), failsWith(Code.Unavailable));
+    await tunnel?.closed;
+    assert.equal((await go.expect("served")).error, "");
+  });
+
+  test("go on when our host stops gracefully, for a Go client", options, async (t) => {
+    const host = createTunnelHost({ routes });
+    const go = await goClient(t, host, []);
+    go.say("begin");
+    await go.expect("begun");
+    const closed = host.close({ graceMs: 30_000 });
+    go.say("end");
+    assert.equal((await go.expect("ended")).code, "OK");
+    await closed;
+  });
+
+  test(
+    "go on when our server in a reverse tunnel stops gracefully, for a Go server",
+    options,
+    async (t) => {
+      const { go, client } = await goServer(t, []);
+      const server = serveReverseTunnel(client, routes);
+      await go.expect("opened");
+      go.say("begin");
+      await go.expect("begun");
+      const closed = server.close({ graceMs: 30_000 });
+      go.say("end");
+      const [ended] = await go.expectAll(["ended", "closed"]);
+      assert.equal(ended?.code, "OK");
+      await closed;
+    },
+  );
+
+  // To the module, a tunnel that ends is one whose calls were cancelled, also when it was closed by a side of its own.
+  test("end as Canceled when our host stops at once, for a Go client", options, async (t) => {
+    const host = createTunnelHost({ routes });
+    const go = await goClient(t, host, []);
+    go.say("begin");
+    await go.expect("begun");
+    await host.close();
+    go.say("end");
+    assert.equal((await go.expect("ended")).code, "Canceled");
+  });
+
+  test(
+    "end as Canceled when our server in a reverse tunnel stops at once, for a Go server",
+    options,
+    async (t) => {
+      const { go, client } = await goServer(t, []);
+      const server = serveReverseTunnel(client, routes);
+      await go.expect("opened");
+      go.say("begin");
+      await go.expect("begun");
+      await server.close();
+      await go.expect("closed");
+      go.say("end");
+      assert.equal((await go.expect("ended")).code, "Canceled");
+    },
+  );
+});
+
 test(`metadata that ${name} could not read ends the call, not the tunnel`, options, async (t) => {
   const { client } = await goServer(t, []);
   await using transport = createTunnelTransport(client);
@@ -144,6 +256,40 @@ test(`metadata that ${name} could not read ends the call, not the tunnel`, optio
   await assert.rejects(bytes.echo({}, { headers }), failsWith(Code.Internal));
   await bytes.echo({});
 });
+
+function routes(router: ConnectRouter): void {
+  router.service(
+    BytesService,
+    bytesService(() => {}),
+  );
+}
+
+/** A call of Converse that has begun. */
+interface BegunCall {
+  /** The next answer, where nothing was asked. */
+  next(): Promise<unknown>;
+  /** Has one more message echoed, and ends the call. */
+  end(): Promise<void>;
+}
+
+async function beginCall(transport: Transport): Promise<BegunCall> {
+  const requests = new Outbox<{ value: Uint8Array<ArrayBuffer> }>();
+  const answers = createClient(BytesService, transport).converse(requests)[Symbol.asyncIterator]();
+  const echo = async (): Promise<void> => {
+    requests.send({ value: new Uint8Array(100) });
+    const { value } = await answers.next();
+    assert.equal(value?.value.length, 100, "the message comes back");
+  };
+  await echo();
+  return {
+    next: () => answers.next(),
+    end: async () => {
+      await echo();
+      requests.end();
+      assert.equal((await answers.next()).done, true, "the call ends well");
+    },
+  };
+}
 
 function failsWith(code: Code): (error: unknown) => boolean {
   return (error) => error instanceof ConnectError && error.code === code;

@@ -9,7 +9,10 @@
 //	forward     dial: opens a forward tunnel, calls everything through it, and closes it
 //	reverse     dial: opens a reverse tunnel, and serves it until it is closed
 //	call        serve: calls everything through the reverse tunnels there are
+//	begin       begins a call of Converse: dial through a forward tunnel, serve through the reverse tunnels there are
+//	end         goes on with it, ends it, and says with which code
 //	stop        stops gracefully: what runs may end
+//	stop now    stops at once
 //	measure     dial: times calls of Echo, direct ones and ones through a forward tunnel
 package main
 
@@ -66,8 +69,16 @@ func serve(commands <-chan string, old bool) {
 	}
 	go server.Serve(listener)
 	say("listening", map[string]any{"port": listener.Addr().(*net.TCPAddr).Port})
+	var running *conversation
 	for command := range commands {
 		switch command {
+		case "begin":
+			running = begin(handler.AsChannel())
+		case "end":
+			running.end()
+		case "stop now":
+			say("stopping", nil)
+			server.Stop()
 		case "call":
 			report(handler.AsChannel(), old)
 		case "stop":
@@ -91,8 +102,20 @@ func dial(commands <-chan string, port string, old bool) {
 	server := grpctunnel.NewReverseTunnelServer(stub, options...)
 	server.RegisterService(&bytesService, struct{}{})
 	say("ready", nil)
+	var running *conversation
 	for command := range commands {
 		switch command {
+		case "begin":
+			channel, err := grpctunnel.NewChannel(stub, options...).Start(context.Background())
+			if err != nil {
+				fail(err)
+			}
+			running = begin(channel)
+		case "end":
+			running.end()
+		case "stop now":
+			say("stopping", nil)
+			go server.Stop()
 		case "forward":
 			channel, err := grpctunnel.NewChannel(stub, options...).Start(context.Background())
 			if err != nil {

@@ -55,6 +55,20 @@ export class ForeignProcess implements AsyncDisposable {
     return line;
   }
 
+  /** The next things that happen, in whatever order. Rejects as {@link expect} does. */
+  async expectAll(events: readonly string[]): Promise<readonly (Line | undefined)[]> {
+    const lines = new Map<string, Line>();
+    while (lines.size < events.length) {
+      const line = await this.#lines.next();
+      if (line === undefined || !events.includes(line.event) || lines.has(line.event)) {
+        const found = line === undefined ? "the end" : JSON.stringify(line).slice(0, 1_000);
+        throw new Error(`${this.#name}: expected ${events.join(" and ")}, got ${found}`);
+      }
+      lines.set(line.event, line);
+    }
+    return events.map((event) => lines.get(event));
+  }
+
   /** Writes a line to its stdin. */
   say(line: string): void {
     this.#child.stdin?.write(`${line}\n`);
