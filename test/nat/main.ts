@@ -4,6 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import type { LabStep } from "./lab/lab-steps.ts";
 import { missingRequirement } from "./lab/requirements.ts";
 import { prepareDirectory, prepareRelay, prepareStun } from "./lab/services.ts";
 import { startWatchdog } from "./lab/start-watchdog.ts";
@@ -15,6 +16,7 @@ import { measureCell } from "./matrix/measure-cell.ts";
 import { type EventMeasurement, measureEvent } from "./matrix/measure-event.ts";
 import type { Measurement } from "./matrix/measurement.ts";
 import { type PairName, pairNames, pairs } from "./matrix/pairs.ts";
+import { measureReverse } from "./reverse/measure-reverse.ts";
 import { measureWorkers } from "./workers/measure-workers.ts";
 
 /** An exit code of its own, the one that test harnesses take for "skipped". */
@@ -26,11 +28,13 @@ Builds networks out of Linux network namespaces, with NAT, a relay and a STUN se
 them, and prints a table: time to the first answer and to a direct path, how long nothing was answered when something
 happened, calls lost. Beside our peers stand those of real iroh. Needs root.
 
-Options, each may be given several times; without --cell, --event and --workers: all of it
+Options, each may be given several times; without --cell, --event, --workers and --reverse: all of it
   --cell <name>      a network
   --event <name>     something that happens to a connection in use
   --workers          two of connect-quic worker behind NATs: paired at a place of rendezvous, over a relay and then
                      directly, with chat and a benchmark, until one is killed; goes with --pair ours-ours
+  --reverse          examples/reverse: a device behind a NAT that a hub calls, and another hub with its key; goes with
+                     --pair ours-ours
   --pair <a-b>       who dials whom: ${pairNames.join(", ")}
   --repeat <n>       measure so often, print medians (default 1)
   --jobs <n>         networks at a time (default: one per core, at most 2)
@@ -48,6 +52,7 @@ const { values: options } = parseArgs({
     cell: { type: "string", multiple: true },
     event: { type: "string", multiple: true },
     workers: { type: "boolean", default: false },
+    reverse: { type: "boolean", default: false },
     pair: { type: "string", multiple: true },
     repeat: { type: "string", default: "1" },
     jobs: { type: "string" },
@@ -76,7 +81,8 @@ function list(): void {
 
 /** Resolves with the exit code. */
 async function main(): Promise<number> {
-  const all = options.cell === undefined && options.event === undefined && !options.workers;
+  const programsAlone = options.workers || options.reverse;
+  const all = options.cell === undefined && options.event === undefined && !programsAlone;
   const chosenCells = choose("cell", cells, options.cell ?? (all ? undefined : []));
   const chosenEvents = choose("event", labEvents, options.event ?? (all ? undefined : []));
   const chosenPairs = choose(
@@ -103,10 +109,14 @@ async function main(): Promise<number> {
 
   const cellResults: MatrixResult[] = [];
   const eventResults: MatrixResult<EventMeasurement>[] = [];
-  const workerErrors: string[] = [];
+  const programErrors: string[] = [];
+  const withPrograms = all && chosenPairs.includes("ours-ours");
   const tasks = [
-    ...(options.workers || (all && chosenPairs.includes("ours-ours"))
-      ? [() => runWorkers(workerErrors)]
+    ...(options.workers || withPrograms
+      ? [() => runPrograms("workers", measureWorkers, programErrors)]
+      : []),
+    ...(options.reverse || withPrograms
+      ? [() => runPrograms("reverse", measureReverse, programErrors)]
       : []),
     ...chosenCells.flatMap((cell) =>
       intersect(chosenPairs, cell.pairs).map((pair) => async () => {
@@ -142,7 +152,7 @@ async function main(): Promise<number> {
     console.log(`\n${eventTable(inOrder(eventResults, chosenEvents), chosenPairs)}`);
   }
   const results = [...cellResults, ...eventResults];
-  console.log(["", ...problemLines(results), ...workerErrors].join("\n"));
+  console.log(["", ...problemLines(results), ...programErrors].join("\n"));
   await save({
     date: new Date().toISOString(),
     node: process.version,
@@ -151,18 +161,22 @@ async function main(): Promise<number> {
   });
   // How real iroh alone fares is for comparison.
   const ours = results.filter(({ pair, errors }) => pair !== "iroh-iroh" || errors.length > 0);
-  return problemLines(ours).length + workerErrors.length === 0 ? 0 : 1;
+  return problemLines(ours).length + programErrors.length === 0 ? 0 : 1;
 }
 
-/** Prints how two workers fared, as often as is wanted. What went wrong comes to `errors` as well. */
-async function runWorkers(errors: string[]): Promise<void> {
+/** Prints how programs fared, as often as is wanted. What went wrong comes to `errors` as well. */
+async function runPrograms(
+  name: string,
+  measure: () => Promise<readonly LabStep[]>,
+  errors: string[],
+): Promise<void> {
   for (let round = 0; round < Number(options.repeat); round++) {
     try {
-      const steps = await measureWorkers();
+      const steps = await measure();
       const lines = steps.map(({ what, ms }) => `  ${ms.toFixed(0).padStart(6)} ms  ${what}`);
-      console.log(["workers: ok", ...lines].join("\n"));
+      console.log([`${name}: ok`, ...lines].join("\n"));
     } catch (error) {
-      errors.push(`workers: ${error instanceof Error ? error.message : String(error)}`);
+      errors.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
       console.log(errors.at(-1));
     }
   }

@@ -12,16 +12,10 @@ import { WorkerProgram } from "../../support/worker-program.ts";
 import { publicAddress, servicesNode } from "../lab/address-plan.ts";
 import { LabNetwork } from "../lab/lab-network.ts";
 import { LabService } from "../lab/lab-service.ts";
+import { type LabStep, LabSteps } from "../lab/lab-steps.ts";
 import { relayUrl, startStun, stunServer } from "../lab/services.ts";
 import type { Topology } from "../lab/topology.ts";
 import { LabWorker } from "./lab-worker.ts";
-
-/** Something that two workers did, one after the other. */
-export interface WorkerStep {
-  readonly what: string;
-  /** How long that took, in milliseconds. */
-  readonly ms: number;
-}
 
 /** Each behind a NAT of its own, whose mapping does not depend on the destination. */
 const topology: Topology = {
@@ -39,7 +33,7 @@ const benchmarkBytes = 8 * 2 ** 20;
  * talk over the relay while there is no other way and directly once there is one, and one is killed. Rejects with what did
  * not come to be.
  */
-export async function measureWorkers(): Promise<readonly WorkerStep[]> {
+export async function measureWorkers(): Promise<readonly LabStep[]> {
   using program = WorkerProgram.build();
   const main = join(program.folder, "src/cli/main.js");
   await using network = await LabNetwork.create(topology, { delayMs });
@@ -64,7 +58,7 @@ export async function measureWorkers(): Promise<readonly WorkerStep[]> {
       main,
       args: ["--name", name, "--rendezvous", rendezvous, ...common],
     });
-  const steps = new Steps();
+  const steps = new LabSteps();
   using ada = await steps.take("Ada is there", start("a", "Ada", placeUrl));
   using bob = await steps.take("Bob is there", start("b", "Bob", place.told));
   const both = [
@@ -118,23 +112,6 @@ export async function measureWorkers(): Promise<readonly WorkerStep[]> {
     }),
   );
   return steps.taken;
-}
-
-class Steps {
-  readonly taken: WorkerStep[] = [];
-
-  /** Rejects with the name of the step. */
-  async take<T>(what: string, task: Promise<T>): Promise<T> {
-    const startedAt = performance.now();
-    try {
-      const outcome = await task;
-      this.taken.push({ what, ms: performance.now() - startedAt });
-      return outcome;
-    } catch (cause) {
-      const problem = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(`not so: ${what}: ${problem}`, { cause });
-    }
-  }
 }
 
 function within(worker: LabWorker, find: (model: PageModel) => boolean): Promise<boolean> {
