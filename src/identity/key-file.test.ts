@@ -27,7 +27,7 @@ const failsWith =
 test("a key is loaded as it was saved, in every format, from a file that its owner alone can read", () =>
   inFolder(async (folder) => {
     const key = SecretKey.generate();
-    const formats: readonly (KeyFormat | undefined)[] = [undefined, "pem", "hex", "raw"];
+    const formats: readonly (KeyFormat | undefined)[] = [undefined, "pem", "hex", "raw", "openssh"];
     for (const format of formats) {
       const path = join(folder, "made", `${format}.key`);
       await key.save(path, { format });
@@ -37,6 +37,7 @@ test("a key is loaded as it was saved, in every format, from a file that its own
     }
     assert.deepEqual((await readdir(join(folder, "made"))).sort(), [
       "hex.key",
+      "openssh.key",
       "pem.key",
       "raw.key",
       "undefined.key",

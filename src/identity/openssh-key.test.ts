@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { fuzz } from "../../test/support/fuzz.ts";
 import { IdentityError } from "./identity-error.ts";
-import { decodeOpensshKey } from "./openssh-key.ts";
+import { decodeOpensshKey, encodeOpensshKey } from "./openssh-key.ts";
 import { decodePem } from "./pem.ts";
 import { SecretKey } from "./secret-key.ts";
 
@@ -45,6 +45,16 @@ test("an OpenSSH key file is read", () => {
   // As ssh-keygen -y says it: the last 32 bytes.
   const line = "AAAAC3NzaC1lZDI1NTE5AAAAIBekIDUrkh9vpzY8midXIXhEelH0yd6EWkt92jo/AWWs";
   assert.deepEqual(Buffer.from(key.publicKey.bytes), Buffer.from(line, "base64").subarray(-32));
+});
+
+test("a file is written as ssh-keygen writes it, but for the numbers that are random there", () => {
+  const { bytes, publicKey } = SecretKey.fromPem(plain);
+  const written = encodeOpensshKey(bytes, publicKey.bytes);
+  const checkAt = 98;
+  const withoutCheck = (pem: string): Uint8Array => bytesOf(pem).fill(0, checkAt, checkAt + 8);
+  assert.deepEqual(withoutCheck(written), withoutCheck(plain));
+  assert.equal(written.length, plain.length);
+  assert.deepEqual(SecretKey.fromPem(written).bytes, bytes);
 });
 
 test("other keys of OpenSSH are errors that say what they are", () => {

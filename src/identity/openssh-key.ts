@@ -1,11 +1,13 @@
-// The private key files of OpenSSH (its PROTOCOL.key), in which older iroh programs keep their key:
+// The private key files of OpenSSH (its PROTOCOL.key), in which iroh-doctor and others keep their key:
 //
 //   "openssh-key-v1" 0, cipher, KDF, KDF options, number of keys, public keys, and a part that could be encrypted:
 //   twice the same number, then for each key its type, public key, private key (seed and public key) and comment.
 //
-// Texts and parts have their length before them, 32 bits.
+// Texts and parts have their length before them, 32 bits. The last part is filled up with 1, 2, 3 … to a multiple of 8.
 
 import { ByteReader, UnexpectedEndError } from "../base/byte-reader.ts";
+import { ByteWriter } from "../base/byte-writer.ts";
+import { concatBytes } from "../base/bytes.ts";
 import { IdentityError } from "./identity-error.ts";
 import { keyLength } from "./key-text.ts";
 
@@ -33,7 +35,7 @@ export function decodeOpensshKey(file: Uint8Array): Uint8Array {
 function decodeKey(reader: ByteReader): Uint8Array {
   const check = reader.u32();
   expect(reader.u32() === check, "its two check numbers differ");
-  expect(text(part(reader)) === "ssh-ed25519", "its key is not Ed25519");
+  expect(text(part(reader)) === keyType, "its key is not Ed25519");
   const publicKey = part(reader);
   const privateKey = part(reader);
   expect(privateKey.length === 2 * keyLength, "its key has another length");
@@ -45,7 +47,45 @@ function decodeKey(reader: ByteReader): Uint8Array {
   return privateKey.slice(0, keyLength);
 }
 
+/** The text of such a file, not encrypted and without a comment, as `ssh-keygen -t ed25519 -N ""` writes it. */
+export function encodeOpensshKey(seed: Uint8Array, publicKey: Uint8Array): string {
+  const key = new ByteWriter();
+  // It shows whether a file was decrypted well: any number does where it is not encrypted.
+  const check = publicKey.subarray(0, 4);
+  key.bytes(check).bytes(check);
+  putPart(key, keyType);
+  putPart(key, publicKey);
+  putPart(key, concatBytes([seed, publicKey]));
+  putPart(key, "");
+  for (let filling = 1; key.length % 8 !== 0; filling++) {
+    key.u8(filling);
+  }
+  const publicPart = new ByteWriter();
+  putPart(publicPart, keyType);
+  putPart(publicPart, publicKey);
+  const file = new ByteWriter();
+  file.bytes(latin1(magic));
+  for (const text of ["none", "none", ""]) {
+    putPart(file, text);
+  }
+  file.u32(1);
+  putPart(file, publicPart.finish());
+  putPart(file, key.finish());
+  const base64 = btoa(String.fromCharCode(...file.finish())).replace(/.{70}(?=.)/g, "$&\n");
+  return `-----BEGIN ${opensshLabel}-----\n${base64}\n-----END ${opensshLabel}-----\n`;
+}
+
 const magic = "openssh-key-v1\0";
+const keyType = "ssh-ed25519";
+
+function putPart(writer: ByteWriter, part: Uint8Array | string): void {
+  const bytes = typeof part === "string" ? latin1(part) : part;
+  writer.u32(bytes.length).bytes(bytes);
+}
+
+function latin1(text: string): Uint8Array {
+  return Uint8Array.from(text, (symbol) => symbol.charCodeAt(0));
+}
 
 function part(reader: ByteReader): Uint8Array {
   return reader.bytes(reader.u32());

@@ -12,10 +12,14 @@ import {
   replaceKeyFile,
 } from "./key-file.ts";
 import { keyLength, parseKeyText } from "./key-text.ts";
+import { encodeOpensshKey } from "./openssh-key.ts";
 import { decodePem, encodePem } from "./pem.ts";
 
-/** How a key stands in a file: PKCS#8 in PEM, 64 hexadecimal digits and a line end, or the 32 bytes. */
-export type KeyFormat = "pem" | "hex" | "raw";
+/**
+ * How a key stands in a file: PKCS#8 in PEM, 64 hexadecimal digits and a line end, the 32 bytes, or as OpenSSH keeps keys,
+ * which iroh-doctor and other programs with iroh read.
+ */
+export type KeyFormat = "pem" | "hex" | "raw" | "openssh";
 
 export interface SaveKeyOptions {
   /** Default "pem". */
@@ -173,6 +177,8 @@ export class SecretKey {
         return new TextEncoder().encode(`${this.toHex()}\n`);
       case "raw":
         return this.bytes;
+      case "openssh":
+        return new TextEncoder().encode(encodeOpensshKey(this.#seed, this.publicKey.bytes));
     }
   }
 
