@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash, type Hash } from "node:crypto";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import type { Connection as IrohConnection } from "@number0/iroh";
 import { formatSocketAddress } from "../../../src/base/socket-address.ts";
 import type { Connection } from "../../../src/endpoint/connection.ts";
@@ -28,12 +28,20 @@ interface Pair extends AsyncDisposable {
 
 type Dialer = "ours" | "iroh";
 
+interface ConnectOptions extends Pick<EndpointOptions, "transport"> {
+  /** Where both are bound. Default: IPv4. */
+  readonly loopback?: string;
+}
+
 function bind(endpointOptions: EndpointOptions = {}): Promise<Endpoint> {
   return Endpoint.bind({ bind: "127.0.0.1:0", alpns: [alpn], ...endpointOptions });
 }
 
-async function connect(dialer: Dialer, loopback = "127.0.0.1:0"): Promise<Pair> {
-  const ours = await bind({ bind: loopback });
+async function connect(
+  dialer: Dialer,
+  { loopback = "127.0.0.1:0", transport }: ConnectOptions = {},
+): Promise<Pair> {
+  const ours = await bind({ bind: loopback, ...(transport && { transport }) });
   const theirs = await IrohPeer.bind(alpn, loopback);
   const [here, there] = await (dialer === "ours"
     ? Promise.all([ours.connect(theirs.ticket(), alpn), theirs.accept()])
@@ -247,10 +255,34 @@ for (const dialer of ["ours", "iroh"] as const) {
     assert.equal(there256.digest("hex"), digest);
   });
 
+  test(`${who}: both count the same packets on the path`, options, async () => {
+    await using pair = await connect(dialer);
+    const { here, there } = pair;
+    const { send } = await here.openBi();
+    await send.write(new Uint8Array(500_000));
+    void send.finish();
+    const { recv } = await there.acceptBi();
+    assert.equal((await recv.readToEnd(1_000_000)).length, 500_000);
+    // What one side has received by now, the other had sent.
+    const received = there.stats();
+    const sent = here.stats();
+    assert.ok(received.udpRxBytes > 500_000, `${received.udpRxBytes}`);
+    assert.ok(received.udpRxBytes <= sent.bytesSent, `${received.udpRxBytes} of ${sent.bytesSent}`);
+    const [path, ...others] = there.paths().filter(({ isSelected }) => isSelected);
+    assert.equal(others.length, 0);
+    assert.ok(path?.isIp, "a direct path");
+    assert.ok(path.remoteAddr.includes(`${pair.ours.boundAddresses[0]?.port}`), path.remoteAddr);
+    assert.ok(path.rttMs > 0 && path.rttMs < 2_000, `${path.rttMs} ms`);
+    assert.ok(path.stats.udpRxBytes > 500_000, `${path.stats.udpRxBytes}`);
+    const ours = here.paths().find(({ active }) => active);
+    assert.ok((ours?.rttMs ?? 0) > 0 && (ours?.rttMs ?? 0) < 2_000, `${ours?.rttMs} ms`);
+    assert.equal(ours?.remote.type, "ip");
+  });
+
   test(`${who}: over IPv6`, options, async (context) => {
     let pair: Pair;
     try {
-      pair = await connect(dialer, "[::1]:0");
+      pair = await connect(dialer, { loopback: "[::1]:0" });
     } catch (error) {
       if (error instanceof EndpointError && error.code === "bind-failed") {
         context.skip("this machine has no IPv6");
@@ -267,6 +299,52 @@ for (const dialer of ["ours", "iroh"] as const) {
     await send.write(Buffer.from("six"));
     assert.equal(text(await (await connected.there.acceptBi()).recv.read(10)), "six");
   });
+}
+
+// The package has no options for either: the shorter idle timeout of both counts, which is ours, and iroh says something
+// after 5 s by itself.
+describe("time goes by", { concurrency: true }, () => {
+  for (const dialer of ["ours", "iroh"] as const) {
+    const who = dialer === "ours" ? "we dial iroh" : "iroh dials us";
+
+    test(`${who}: a connection on which nothing comes ends for both`, options, async () => {
+      await using pair = await connect(dialer, {
+        transport: { keepAliveIntervalMs: 0, idleTimeoutMs: 2_500 },
+      });
+      const [cause, theirs] = await Promise.all([pair.here.closed, pair.there.closed()]);
+      assert.deepEqual(cause, { type: "timeout", handshaking: false });
+      assert.equal(theirs, "timed out");
+    });
+
+    for (const keeper of ["we show", "iroh shows"]) {
+      test(
+        `${who}: a connection without traffic lives as long as ${keeper} to be there`,
+        options,
+        async () => {
+          await using pair = await connect(dialer, {
+            transport:
+              keeper === "we show"
+                ? { keepAliveIntervalMs: 500, idleTimeoutMs: 4_000 }
+                : { keepAliveIntervalMs: 0, idleTimeoutMs: 10_000 },
+          });
+          const { here, there } = pair;
+          const before = here.stats();
+          // Time is what this is about: more than the idle timeout.
+          await pause(keeper === "we show" ? 9_000 : 12_000);
+          assert.equal(here.closeCause, undefined);
+          const { send } = await here.openBi();
+          await send.write(Buffer.from("still there"));
+          assert.equal(text(await (await there.acceptBi()).recv.read(100)), "still there");
+          const after = here.stats();
+          assert.ok(after.bytesReceived > before.bytesReceived, "something came meanwhile");
+        },
+      );
+    }
+  }
+});
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 const bulkChunkSize = 65_536;
