@@ -1,6 +1,6 @@
 // Calls back: what one costs beside a call forth on the same connection, and a hub with many devices that is started anew.
 
-import { randomBytes, randomInt } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -14,6 +14,7 @@ import {
   SecretKey,
 } from "../src/index.ts";
 import { defaultBackoff } from "../src/rpc/redial-plan.ts";
+import { lastingPort } from "../test/support/lasting-port.ts";
 import { LineProcess } from "./line-process.ts";
 import { createProgress } from "./progress.ts";
 import {
@@ -94,9 +95,12 @@ const progress = createProgress(process.stderr);
 class Hub {
   readonly #seed = randomBytes(32);
   readonly #id = SecretKey.fromBytes(this.#seed).publicKey;
-  // Not one that systems give to who asks for any, so that it is still free when the next process wants it.
-  readonly #address = `127.0.0.1:${randomInt(20_000, 30_000)}`;
+  readonly #address: string;
   #process: LineProcess<HubCommand> | undefined;
+
+  constructor(port: number) {
+    this.#address = `127.0.0.1:${port}`;
+  }
 
   async start(): Promise<void> {
     this.#process = new LineProcess<HubCommand>("./reverse-hub.ts", [
@@ -260,7 +264,7 @@ async function callBothWays(
 
 async function measure(): Promise<ReverseReport> {
   const load = loadavg()[0] ?? 0;
-  const hub = new Hub();
+  const hub = new Hub(await lastingPort());
   await hub.start();
   const first = await startDevice(hub);
   await untilThere(hub, 1);

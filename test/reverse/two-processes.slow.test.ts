@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { randomBytes, randomInt } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { Code, createClient } from "@connectrpc/connect";
 import { LineProcess } from "../../bench/line-process.ts";
@@ -13,6 +13,7 @@ import {
 } from "../../src/index.ts";
 import { EchoService } from "../support/echo-service.ts";
 import { hasCode } from "../support/expect-code.ts";
+import { lastingPort } from "../support/lasting-port.ts";
 import { type Program, startProgram } from "../support/process.ts";
 
 test("a device that is killed ends its call, and is called again when it was started anew", async (t) => {
@@ -52,8 +53,7 @@ test("a device that is killed ends its call, and is called again when it was sta
 
 test("devices whose hub is killed come back to the next one with its key, and are called by it", async (t) => {
   const seed = randomBytes(32);
-  // Not a port that systems give to who asks for any: it has to be free for the second hub, too.
-  const address = `127.0.0.1:${randomInt(20_000, 30_000)}`;
+  const address = `127.0.0.1:${await lastingPort()}`;
   const id = SecretKey.fromBytes(seed).publicKey;
   const ticket = new EndpointTicket(EndpointAddr.from({ id, addrs: [address] })).toString();
   const startHub = async (): Promise<LineProcess<HubCommand>> => {
