@@ -85,6 +85,8 @@ function bind(conditions: Conditions, acceptEarlyData = false): Promise<Endpoint
 /** How QUIC is to be under these conditions. */
 export function transportOptions({ maxDatagram, streams }: Conditions): Partial<TransportOptions> {
   return {
+    // Those that are held do not end while others are made.
+    idleTimeoutMs: 300_000,
     ...(maxDatagram === undefined
       ? {}
       : { initialMtu: maxDatagram, maxMtu: maxDatagram, loopbackMtu: 0 }),
