@@ -91,40 +91,7 @@ export class Connection implements AsyncDisposable {
   #pathListeners: Set<() => void> | undefined;
   /** Streams that may hold data which the peer has not acknowledged. */
   #sending: Set<SendStream> | undefined;
-  readonly #handler: ConnectionHandler = {
-    connected: (info) => this.#handshake?.connected(info),
-    handshakeDone: () => this.#handshake?.done(),
-    streamOpened: (stream) => {
-      if (this.#successor !== undefined) {
-        this.#successor.handler.streamOpened(stream);
-        return;
-      }
-      const receive = new ReceiveStream(stream, this.#hold);
-      this.#incoming[stream.direction].push(new PendingStream(stream, receive));
-    },
-    streamsAvailable: (direction) => {
-      this.#streamsAvailable.notify();
-      this.#successor?.handler.streamsAvailable(direction);
-    },
-    datagram: (bytes) => {
-      if (this.#successor !== undefined) {
-        this.#successor.handler.datagram(bytes);
-        return;
-      }
-      this.#datagrams.push(bytes);
-    },
-    datagramsWritable: () => {
-      this.#datagramsWritable.notify();
-      this.#successor?.handler.datagramsWritable();
-    },
-    candidatesChanged: () => this.#paths.candidatesChanged(),
-    pathsChanged: () => {
-      this.#paths.changed();
-      this.pathSelected();
-      this.#successor?.handler.pathsChanged();
-    },
-    closed: (cause) => this.#ended(cause),
-  };
+  readonly #handler: ConnectionHandler;
   /** As long as the handshake is not done. */
   #handshake: HandshakeObserver | undefined;
   readonly #handshakeDone: Deferred<boolean> | undefined;
@@ -160,6 +127,7 @@ export class Connection implements AsyncDisposable {
     this.#handshake = context.handshake;
     this.#handshakeDone = context.handshake === undefined ? undefined : deferred();
     this.closed = this.#closed.promise;
+    this.#handler = new Connection.#Events(this);
     engine.handler = this.#handler;
   }
 
@@ -471,6 +439,66 @@ export class Connection implements AsyncDisposable {
       throw connectionLost(cause, this.remoteId.short);
     }
   }
+
+  /** What the engine tells. A class, so that an idle connection holds no function for each of these. */
+  static readonly #Events = class implements ConnectionHandler {
+    readonly #of: Connection;
+
+    constructor(of: Connection) {
+      this.#of = of;
+    }
+
+    connected(info: ConnectedInfo): void {
+      this.#of.#handshake?.connected(info);
+    }
+
+    handshakeDone(): void {
+      this.#of.#handshake?.done();
+    }
+
+    streamOpened(stream: EngineStream): void {
+      const of = this.#of;
+      if (of.#successor !== undefined) {
+        of.#successor.handler.streamOpened(stream);
+        return;
+      }
+      const receive = new ReceiveStream(stream, of.#hold);
+      of.#incoming[stream.direction].push(new PendingStream(stream, receive));
+    }
+
+    streamsAvailable(direction: StreamDirection): void {
+      this.#of.#streamsAvailable.notify();
+      this.#of.#successor?.handler.streamsAvailable(direction);
+    }
+
+    datagram(bytes: Uint8Array): void {
+      const of = this.#of;
+      if (of.#successor !== undefined) {
+        of.#successor.handler.datagram(bytes);
+        return;
+      }
+      of.#datagrams.push(bytes);
+    }
+
+    datagramsWritable(): void {
+      this.#of.#datagramsWritable.notify();
+      this.#of.#successor?.handler.datagramsWritable();
+    }
+
+    candidatesChanged(): void {
+      this.#of.#paths.candidatesChanged();
+    }
+
+    pathsChanged(): void {
+      this.#of.#paths.changed();
+      this.#of.pathSelected();
+      this.#of.#successor?.handler.pathsChanged();
+    }
+
+    closed(cause: CloseCause): void {
+      this.#of.#ended(cause);
+    }
+  };
 }
 
 const done: Promise<boolean> = Promise.resolve(true);

@@ -25,6 +25,7 @@ import { PcpMethod } from "../net/pcp-method.ts";
 import { PeerSocket } from "../net/peer-socket.ts";
 import { PortMapper } from "../net/port-mapper.ts";
 import type { RelayAccess } from "../net/relay-connections.ts";
+import type { RemotePaths } from "../net/remote-paths.ts";
 import { isStun } from "../net/stun.ts";
 import { StunProber } from "../net/stun-prober.ts";
 import { UpnpMethod } from "../net/upnp-method.ts";
@@ -288,15 +289,7 @@ export class PeerNetwork {
     const paths = socket.paths(id);
     paths.opened(port);
     const forget = this.#listen(id, selected);
-    return {
-      changed: () => paths.changed(port),
-      candidatesChanged: () => paths.candidatesChanged(),
-      closed: () => {
-        forget();
-        paths.closed(port);
-      },
-      transportAddrOf,
-    };
+    return new PathsOfConnection(paths, port, forget, transportAddrOf);
   }
 
   /** Looks at the network. */
@@ -588,6 +581,39 @@ export class PeerNetwork {
 }
 
 const nothing = (): void => {};
+
+/** One object instead of a function for each, because every connection has it. */
+class PathsOfConnection implements AttachedPaths {
+  readonly transportAddrOf: AttachedPaths["transportAddrOf"];
+  readonly #paths: RemotePaths;
+  readonly #port: EnginePathPort;
+  readonly #forget: () => void;
+
+  constructor(
+    paths: RemotePaths,
+    port: EnginePathPort,
+    forget: () => void,
+    transportAddrOf: AttachedPaths["transportAddrOf"],
+  ) {
+    this.#paths = paths;
+    this.#port = port;
+    this.#forget = forget;
+    this.transportAddrOf = transportAddrOf;
+  }
+
+  changed(): void {
+    this.#paths.changed(this.#port);
+  }
+
+  candidatesChanged(): void {
+    this.#paths.candidatesChanged();
+  }
+
+  closed(): void {
+    this.#forget();
+    this.#paths.closed(this.#port);
+  }
+}
 
 const nothingOffered: readonly SocketAddress[] = [];
 

@@ -8,6 +8,7 @@ import type {
   Role,
   StreamDirection,
 } from "../engine/engine.ts";
+import type { ConnectionPort } from "./connection-port.ts";
 import { EngineStreamPort, isOver } from "./engine-stream-port.ts";
 import { H3 } from "./h3-error.ts";
 import { Http3Core } from "./http3-core.ts";
@@ -70,23 +71,13 @@ export class Http3Connection {
   constructor(connection: EngineConnection, options: Http3ConnectionOptions) {
     this.#connection = connection;
     this.#options = options;
-    const { platform, keepAliveMs = 5_000, keepAlive = "active" } = options;
+    const { keepAliveMs = 5_000, keepAlive = "active" } = options;
     this.#keepAlive = new KeepAlive(
       { intervalMs: keepAliveMs, always: keepAlive === "always" },
       (intervalMs) => connection.setKeepAlive(intervalMs),
     );
-    this.#core = new Http3Core(options, {
-      openStream: (direction, core) => this.#openStream(direction, core),
-      close: (code, reason) => connection.close(code, reason),
-      now: () => platform.now(),
-      soon: (callback) => queueMicrotask(callback),
-      wakeAt: (time) => this.#wakeAt(time),
-      activeChanged: (active) => this.#activeChanged(active),
-      settings: () => options.onSettings?.(),
-      goaway: () => options.onGoaway?.(),
-      drained: () => this.#drained(),
-    });
-    connection.handler = this.#handler();
+    this.#core = new Http3Core(options, new Http3Connection.#Port(this));
+    connection.handler = new Http3Connection.#Events(this);
     this.#core.start();
   }
 
@@ -158,24 +149,6 @@ export class Http3Connection {
   /** Closes now with an H3 code; running requests fail. Idempotent. */
   close(code: bigint, reason: string): void {
     this.#core.close(code, reason);
-  }
-
-  #handler(): ConnectionHandler {
-    const core = this.#core;
-    return {
-      connected: () => {
-        core.streamsAvailable("unidirectional");
-        core.streamsAvailable("bidirectional");
-      },
-      streamOpened: (stream) => {
-        new EngineStreamPort(stream, (port) => core.accept(stream.direction, port));
-      },
-      streamsAvailable: (direction) => core.streamsAvailable(direction),
-      datagram: () => {},
-      datagramsWritable: () => {},
-      pathsChanged: () => {},
-      closed: (cause) => this.#connectionClosed(cause),
-    };
   }
 
   #openStream(direction: StreamDirection, core: StreamCore): StreamPort | undefined {
@@ -264,6 +237,85 @@ export class Http3Connection {
     this.#core.handleTimeout(now);
     this.#wakeForKeepAlive();
   }
+
+  // Classes, because a function for each of these is most of what an idle connection holds.
+
+  /** What the core asks. */
+  static readonly #Port = class implements ConnectionPort {
+    readonly #of: Http3Connection;
+
+    constructor(of: Http3Connection) {
+      this.#of = of;
+    }
+
+    openStream(direction: StreamDirection, core: StreamCore): StreamPort | undefined {
+      return this.#of.#openStream(direction, core);
+    }
+
+    close(code: bigint, reason: string): void {
+      this.#of.#connection.close(code, reason);
+    }
+
+    now(): number {
+      return this.#of.#options.platform.now();
+    }
+
+    soon(callback: () => void): void {
+      queueMicrotask(callback);
+    }
+
+    wakeAt(time: number): void {
+      this.#of.#wakeAt(time);
+    }
+
+    activeChanged(active: boolean): void {
+      this.#of.#activeChanged(active);
+    }
+
+    settings(): void {
+      this.#of.#options.onSettings?.();
+    }
+
+    goaway(): void {
+      this.#of.#options.onGoaway?.();
+    }
+
+    drained(): void {
+      this.#of.#drained();
+    }
+  };
+
+  /** What the engine tells. */
+  static readonly #Events = class implements ConnectionHandler {
+    readonly #of: Http3Connection;
+
+    constructor(of: Http3Connection) {
+      this.#of = of;
+    }
+
+    connected(): void {
+      const core = this.#of.#core;
+      core.streamsAvailable("unidirectional");
+      core.streamsAvailable("bidirectional");
+    }
+
+    streamOpened(stream: EngineStream): void {
+      const core = this.#of.#core;
+      new EngineStreamPort(stream, (port) => core.accept(stream.direction, port));
+    }
+
+    streamsAvailable(direction: StreamDirection): void {
+      this.#of.#core.streamsAvailable(direction);
+    }
+
+    datagram(): void {}
+    datagramsWritable(): void {}
+    pathsChanged(): void {}
+
+    closed(cause: CloseCause): void {
+      this.#of.#connectionClosed(cause);
+    }
+  };
 }
 
 /** How long a side that has nothing more to do waits for requests that crossed its GOAWAY, at most. */
