@@ -60,8 +60,8 @@ export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStre
   readonly #port: ConnectionPort;
   readonly #qpack: QpackStreams;
   readonly #control: LocalStream;
-  /** Types of the peer's critical streams that exist. */
-  readonly #claimed: number[] = [];
+  /** Which of the peer's critical streams exist: a bit for each, by their types. */
+  #claimed = 0;
   #peerSettings: Settings = initialSettings;
   /** Whether both sides send requests. Undefined: we have offered it, and the peer's SETTINGS have not arrived. */
   #bothWays: boolean | undefined;
@@ -69,7 +69,7 @@ export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStre
   /** Requests that have a stream, ours and the peer's, until all of both halves has arrived. */
   readonly #requests = new NumberMap<RequestStreamCore>();
   /** Requests that wait for a stream, in their order. */
-  readonly #queue: Set<RequestStreamCore> = new Set();
+  #queue: Set<RequestStreamCore> | undefined;
   #active = 0;
   /** The least id of a request stream that the peer has not opened yet. */
   #nextPeerRequest: number;
@@ -133,7 +133,7 @@ export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStre
       this.#qpack.open();
       return;
     }
-    for (const stream of this.#queue) {
+    for (const stream of this.#queue ?? []) {
       if (!this.#openRequest(stream)) {
         return;
       }
@@ -147,13 +147,13 @@ export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStre
   /** The connection is over. Fails every open request. */
   closed(cause: CloseCause): void {
     this.#over = true;
-    const streams = [...this.#requests.values(), ...this.#queue];
+    const streams = [...this.#requests.values(), ...(this.#queue ?? [])];
     for (const stream of streams) {
-      const unprocessed = this.#queue.has(stream) || cause.type === "early-data-rejected";
+      const unprocessed = this.#queue?.has(stream) === true || cause.type === "early-data-rejected";
       stream.connectionClosed(connectionLost(cause, this.#fault, unprocessed));
     }
     this.#requests.clear();
-    this.#queue.clear();
+    this.#queue?.clear();
     this.#setActive(0);
   }
 
@@ -171,7 +171,7 @@ export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStre
   }
 
   get queuedRequests(): number {
-    return this.#queue.size;
+    return this.#queue?.size ?? 0;
   }
 
   get peerSettings(): Settings {
@@ -210,7 +210,8 @@ export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStre
       this.soon(() => stream.unprocessed(connectionNotOpen(state)));
       return stream;
     }
-    if (this.#queue.size > 0 || !this.#openRequest(stream)) {
+    if (this.queuedRequests > 0 || !this.#openRequest(stream)) {
+      this.#queue ??= new Set();
       this.#queue.add(stream);
     }
     stream.sendHeaders(fields, options);
@@ -276,7 +277,7 @@ export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStre
   }
 
   requestEnded(stream: RequestStreamCore): void {
-    this.#queue.delete(stream);
+    this.#queue?.delete(stream);
     this.#setActive(this.#active - 1);
   }
 
@@ -335,7 +336,7 @@ export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStre
     if (port === undefined) {
       return false;
     }
-    this.#queue.delete(stream);
+    this.#queue?.delete(stream);
     this.#requests.set(port.id, stream);
     stream.open(port);
     return true;
@@ -347,13 +348,13 @@ export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStre
 
   /** One critical stream of each type (RFC 9114 §6.2.1, RFC 9204 §4.2). */
   claim(type: number): CriticalReader {
-    if (this.#claimed.includes(type)) {
+    if ((this.#claimed & (1 << type)) !== 0) {
       throw connectionError(
         H3.STREAM_CREATION_ERROR,
         `second stream of type ${type} (RFC 9114 §6.2.1, RFC 9204 §4.2)`,
       );
     }
-    this.#claimed.push(type);
+    this.#claimed |= 1 << type;
     switch (type) {
       case StreamType.QPACK_ENCODER:
         return (bytes) => this.#qpack.receiveEncoderStream(bytes);
@@ -419,7 +420,7 @@ export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStre
         stream.unprocessed(refusedByGoaway());
       }
     }
-    for (const stream of [...this.#queue]) {
+    for (const stream of [...(this.#queue ?? [])]) {
       stream.unprocessed(refusedByGoaway());
     }
   }
@@ -433,7 +434,7 @@ export class Http3Core implements ConnectionContext, QpackStreamsOwner, PeerStre
   }
 
   #checkDrained(): void {
-    if (this.#goawaySent !== undefined && this.#requests.size === 0 && this.#queue.size === 0) {
+    if (this.#goawaySent !== undefined && this.#requests.size === 0 && this.queuedRequests === 0) {
       this.#port.drained();
     }
   }

@@ -78,15 +78,15 @@ export class ConnectionPaths {
   readonly port: PathPort;
   readonly #relays: RelayKnowledge;
   readonly #paths = new Map<number, Watched>();
-  readonly #offered = new Map<string, SocketAddress>();
+  #offered: Map<string, SocketAddress> | undefined;
   /** By address, also of paths that are gone. */
   readonly #losses = new Map<string, PathLoss>();
 
   constructor(port: PathPort, relays: RelayKnowledge) {
     this.port = port;
     this.#relays = relays;
-    for (const address of port.offered) {
-      this.#offered.set(formatSocketAddress(address), address);
+    if (port.offered.length > 0) {
+      this.#offered = byKey(port.offered);
     }
   }
 
@@ -114,15 +114,16 @@ export class ConnectionPaths {
 
   /** Makes `candidates` what the peer knows of our addresses. */
   offer(candidates: readonly SocketAddress[]): void {
-    const wanted = new Map(candidates.map((address) => [formatSocketAddress(address), address]));
-    for (const [key, address] of this.#offered) {
+    const wanted = byKey(candidates);
+    for (const [key, address] of this.#offered ?? []) {
       if (!wanted.has(key)) {
         this.port.removeCandidate(address);
-        this.#offered.delete(key);
+        this.#offered?.delete(key);
       }
     }
     for (const [key, address] of wanted) {
-      if (!this.#offered.has(key) && this.port.addCandidate(address)) {
+      if (this.#offered?.has(key) !== true && this.port.addCandidate(address)) {
+        this.#offered ??= new Map();
         this.#offered.set(key, address);
       }
     }
@@ -318,4 +319,8 @@ export class ConnectionPaths {
       deadSince: undefined,
     };
   }
+}
+
+function byKey(addresses: readonly SocketAddress[]): Map<string, SocketAddress> {
+  return new Map(addresses.map((address) => [formatSocketAddress(address), address]));
 }

@@ -42,7 +42,7 @@ export interface EncoderProgress {
  */
 export class EncoderTable {
   readonly #table = new DynamicTable<EncoderEntry>();
-  readonly #names = new Map<string, { newest: EncoderEntry; values: Map<string, EncoderEntry> }>();
+  #names: Map<string, { newest: EncoderEntry; values: Map<string, EncoderEntry> }> | undefined;
   readonly #instructions = new PrimitiveWriter();
   #capacity = 0;
   /** Entries with a lower absolute index stand in the way of an insertion: no more sections shall refer to them. */
@@ -65,7 +65,7 @@ export class EncoderTable {
 
   /** Entries with a name; undefined when there are none. */
   named(name: string): NamedEntries | undefined {
-    return this.#names.get(name);
+    return this.#names?.get(name);
   }
 
   /** Whether sections may still refer to the entry: it is there and not draining (RFC 9204 §2.1.1.1). */
@@ -94,7 +94,7 @@ export class EncoderTable {
       this.#duplicate(entry);
     }
     const staticName = staticNames.get(name);
-    const named = this.#names.get(name);
+    const named = this.#names?.get(name);
     if (staticName !== undefined) {
       this.#instructions.prefixedInteger(0xc0, 6, staticName.index);
     } else if (named !== undefined) {
@@ -178,7 +178,7 @@ export class EncoderTable {
   #isInUse(entry: EncoderEntry, section: number): boolean {
     const [name, value] = entry.field;
     return (
-      section - entry.lastUse < inUseSections && this.#names.get(name)?.values.get(value) === entry
+      section - entry.lastUse < inUseSections && this.#names?.get(name)?.values.get(value) === entry
     );
   }
 
@@ -196,8 +196,9 @@ export class EncoderTable {
     const entry = { field, absoluteIndex: this.#table.insertCount, pins: 0, lastUse };
     this.#table.insert(entry, this.#forget);
     const [name, value] = field;
-    const named = this.#names.get(name);
+    const named = this.#names?.get(name);
     if (named === undefined) {
+      this.#names ??= new Map();
       this.#names.set(name, { newest: entry, values: new Map([[value, entry]]) });
     } else {
       named.newest = entry;
@@ -208,12 +209,12 @@ export class EncoderTable {
 
   readonly #forget = (entry: EncoderEntry): void => {
     const [name, value] = entry.field;
-    const named = this.#names.get(name);
+    const named = this.#names?.get(name);
     if (named?.values.get(value) === entry) {
       named.values.delete(value);
     }
     if (named?.newest === entry) {
-      this.#names.delete(name);
+      this.#names?.delete(name);
     }
   };
 }

@@ -27,7 +27,9 @@ export class RecentSections {
   /** Remembers a section in place of the oldest; copies `bytes`. Long ones are not remembered. */
   add(bytes: Uint8Array, requiredInsertCount: number, fields: FieldSection): void {
     if (bytes.length <= maxRememberedBytes) {
-      this.#sections[this.#next] = { bytes: new Uint8Array(bytes), requiredInsertCount, fields };
+      // A copy has no room to grow.
+      const section = { bytes: new Uint8Array(bytes), requiredInsertCount, fields };
+      this.#sections = this.#sections.toSpliced(this.#next, 1, section);
       this.#next = (this.#next + 1) % maxRemembered;
     }
   }

@@ -15,7 +15,7 @@ export interface SectionReferences {
 export class UnacknowledgedSections {
   readonly #byStream = new NumberMap<SectionReferences[]>();
   /** Streams that may be blocked, with the largest insert count that one of their sections requires. */
-  readonly #atRisk = new Map<number, number>();
+  #atRisk: Map<number, number> | undefined;
   #count = 0;
   #knownReceivedCount = 0;
 
@@ -31,11 +31,11 @@ export class UnacknowledgedSections {
 
   /** How many streams may be blocked. */
   get streamsAtRisk(): number {
-    return this.#atRisk.size;
+    return this.#atRisk?.size ?? 0;
   }
 
   isAtRisk(streamId: number): boolean {
-    return this.#atRisk.has(streamId);
+    return this.#atRisk?.has(streamId) === true;
   }
 
   add(streamId: number, section: SectionReferences): void {
@@ -48,6 +48,7 @@ export class UnacknowledgedSections {
       sections.push(section);
     }
     if (section.requiredInsertCount > this.#knownReceivedCount) {
+      this.#atRisk ??= new Map();
       const required = Math.max(section.requiredInsertCount, this.#atRisk.get(streamId) ?? 0);
       this.#atRisk.set(streamId, required);
     }
@@ -74,7 +75,7 @@ export class UnacknowledgedSections {
       this.#release(section);
     });
     this.#byStream.delete(streamId);
-    this.#atRisk.delete(streamId);
+    this.#atRisk?.delete(streamId);
   }
 
   /** The peer has received the first `insertCount` inserts, if not more. */
@@ -83,9 +84,9 @@ export class UnacknowledgedSections {
       return;
     }
     this.#knownReceivedCount = insertCount;
-    for (const [streamId, required] of this.#atRisk) {
+    for (const [streamId, required] of this.#atRisk ?? []) {
       if (required <= insertCount) {
-        this.#atRisk.delete(streamId);
+        this.#atRisk?.delete(streamId);
       }
     }
   }
