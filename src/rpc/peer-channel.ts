@@ -1,9 +1,8 @@
 import type { Connection } from "../endpoint/connection.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { connectionLost } from "../endpoint/endpoint-error.ts";
-import type { CloseCause } from "../engine/engine.ts";
 import { Http2Client } from "../http2/http2-client.ts";
-import { Http3Connection } from "../http3/http3-connection.ts";
+import { Http3Connection, type Http3ConnectionOptions } from "../http3/http3-connection.ts";
 import type { EndpointAddr } from "../identity/endpoint-addr.ts";
 import { connectQuicAlpn } from "./alpn.ts";
 import { Channel } from "./channel.ts";
@@ -221,7 +220,7 @@ export class PeerChannel {
 interface Opening {
   readonly keepAlive: "active" | "always";
   readonly keepAliveMs: number;
-  readonly onClosed: (cause: CloseCause) => void;
+  readonly onClosed: NonNullable<Http3ConnectionOptions["onClosed"]>;
   readonly onGoaway: () => void;
 }
 
