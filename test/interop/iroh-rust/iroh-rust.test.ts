@@ -374,8 +374,10 @@ describe("time goes by", { concurrency: true }, () => {
           here.closed,
           rust.do("closed", "closed"),
         ]);
-        assert.deepEqual(cause, { type: "timeout", handshaking: false });
-        assert.equal(theirs, "TimedOut");
+        // Who notices it later, and says something until then, learns it by a stateless reset.
+        const outcomes = [cause.type, theirs];
+        assert.ok(outcomes.includes("timeout") || outcomes.includes("TimedOut"), `${outcomes}`);
+        assert.match(outcomes.join(), /^(timeout|reset),(TimedOut|Reset)$/);
       });
 
       for (const keeper of ["we", iroh]) {

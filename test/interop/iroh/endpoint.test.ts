@@ -312,8 +312,10 @@ describe("time goes by", { concurrency: true }, () => {
         transport: { keepAliveIntervalMs: 0, idleTimeoutMs: 2_500 },
       });
       const [cause, theirs] = await Promise.all([pair.here.closed, pair.there.closed()]);
-      assert.deepEqual(cause, { type: "timeout", handshaking: false });
-      assert.equal(theirs, "timed out");
+      // Who notices it later, and says something until then, learns it by a stateless reset.
+      const outcomes = [cause.type, theirs];
+      assert.ok(outcomes.includes("timeout") || outcomes.includes("timed out"), `${outcomes}`);
+      assert.match(outcomes.join(), /^(timeout|reset),(timed out|reset by peer)$/);
     });
 
     for (const keeper of ["we show", "iroh shows"]) {
