@@ -9,6 +9,18 @@ const keys = fc.oneof(
   fc.maxSafeNat(),
 );
 
+test("has nothing at a negative number", () => {
+  const map = new NumberMap<string>();
+  map.set(0, "zero");
+  for (const key of [-1, -4]) {
+    map.delete(key);
+    assert.equal(map.get(key), undefined);
+    assert.throws(() => map.set(key, ""), RangeError);
+  }
+  assert.equal(map.size, 1);
+  assert.equal(map.get(0), "zero");
+});
+
 const steps = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.record({ do: fc.constant("set" as const), key: keys }) },

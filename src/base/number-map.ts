@@ -1,5 +1,5 @@
 /**
- * A map by whole numbers from 0 to 2^53 - 1, for what comes and goes with each call. Unlike a `Map` it leaves nothing
+ * A map by whole numbers from 0 to 2^53 - 1 (of others there is never a value, and they cannot be set), for what comes and goes with each call. Unlike a `Map` it leaves nothing
  * behind: V8 makes the table of a Map anew after so many deletions, and a table refers to the one that follows it. Once a
  * table has become old, all that was ever in those after it therefore lives until the next full garbage collection, which
  * was a third of the time of short calls.
@@ -19,7 +19,11 @@ export class NumberMap<T> {
     return index < 0 ? undefined : this.#values[index];
   }
 
+  /** Throws RangeError for a negative key. */
   set(key: number, value: T): void {
+    if (key < 0) {
+      throw new RangeError(`cannot set ${key}: keys are not negative`);
+    }
     const index = this.#find(key);
     if (index >= 0) {
       this.#values[index] = value;
@@ -76,7 +80,7 @@ export class NumberMap<T> {
   #find(key: number): number {
     const keys = this.#keys;
     const mask = keys.length - 1;
-    if (mask < 0) {
+    if (mask < 0 || key < 0) {
       return -1;
     }
     for (let index = place(key, mask); ; index = (index + 1) & mask) {

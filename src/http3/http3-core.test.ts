@@ -302,6 +302,28 @@ test("a client's GOAWAY names push 0, and lets its own requests end (RFC 9114 §
   assert.equal(peer.isDrained, true);
 });
 
+test("requests that are given up while they wait for a stream leave those that run alone (RFC 9114 §5.2)", () => {
+  const peer = new PeerOf({ role: "client" }, { bidirectional: 600 });
+  const requests = Array.from({ length: 1_200 }, () =>
+    peer.core.request(get, new Recorder(), { end: true }),
+  );
+  assert.equal(peer.core.queuedRequests, 600);
+  peer.core.goaway();
+  for (const request of requests.slice(600)) {
+    request.cancel(H3.REQUEST_CANCELLED);
+  }
+  assert.equal(peer.core.queuedRequests, 0);
+  assert.equal(peer.core.activeRequests, 600);
+  assert.equal(peer.isDrained, false);
+  for (const stream of peer.opened.filter(({ id }) => id % 4 === 0)) {
+    stream.send(headers(ok), { fin: true });
+    assert.equal(peer.isDrained, false);
+    stream.acknowledge();
+  }
+  assert.equal(peer.core.activeRequests, 0);
+  assert.equal(peer.isDrained, true);
+});
+
 test("a client's GOAWAY is heard by a server, which goes on with its requests (RFC 9114 §5.2)", () => {
   const { peer, received } = served(get);
   peer.open("unidirectional", concat([hex("000400"), frame(0x07, varint((1n << 62n) - 1n))]));

@@ -2,8 +2,8 @@
  * Remembers, roughly and in fixed memory, which strings were met lately. A field that comes once is not worth a table
  * entry; one that comes again will come a third time.
  *
- * A string is known by 16 bits of a hash; where two fall into one slot the later stays. A wrong answer costs a few bytes on the
- * wire, no more.
+ * A string is known by 16 bits of a hash; where two fall into one slot the later stays. A wrong answer costs a few bytes on
+ * the wire, no more.
  */
 export class SeenFields {
   readonly #hashes = new Uint16Array(slots);
