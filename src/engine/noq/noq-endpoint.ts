@@ -66,6 +66,7 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
   #closing: NoqConnection[] = [];
   #state: "open" | "failed" | "destroyed" = "open";
   #inTurn = false;
+  #isTransmitting = false;
   /** Since what was written left the last time. */
   #writes = 0;
   #isScheduled = false;
@@ -215,11 +216,10 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
   /** What a turn brings about leaves at its end, but not all at once: the peer is to work on it meanwhile. */
   wrote(): void {
     this.#writes += 1;
-    if (this.#writes < maxWrites) {
-      this.schedule();
-    } else {
-      this.flush();
+    if (this.#writes >= maxWrites && this.#isOpen()) {
+      this.#transmit();
     }
+    this.schedule();
   }
 
   closing(connection: NoqConnection): void {
@@ -366,7 +366,20 @@ export class NoqEndpoint implements EngineEndpoint, ConnectionOwner {
   }
 
   #transmit(): void {
+    // Whoever is told of a datagram, or of an error, may write: that goes with what is being sent.
+    if (this.#isTransmitting) {
+      return;
+    }
+    this.#isTransmitting = true;
     this.#writes = 0;
+    try {
+      this.#transmitAll();
+    } finally {
+      this.#isTransmitting = false;
+    }
+  }
+
+  #transmitAll(): void {
     const { core, addresses } = this;
     const { transmit } = this.#options;
     for (;;) {

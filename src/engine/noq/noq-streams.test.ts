@@ -50,6 +50,29 @@ describe("noq streams", () => {
     assert.equal(pair.server.incoming[0]?.streams.filter(({ isEnded }) => isEnded).length, 39);
   });
 
+  it("are written to by whoever is handed a datagram, and all of it arrives", () => {
+    const pair = new EnginePair();
+    const { local } = pair.connect();
+    const first = local.open();
+    const large = Buffer.alloc(200_000, "large");
+    const others: RecordedStream[] = [];
+    pair.network.tap = ({ bytes }) => {
+      for (let left = 8; left > 0 && others.length < 64; left--) {
+        const other = local.open();
+        other.stream.write(Buffer.from(`small ${others.length}`), true);
+        others.push(other);
+      }
+      return bytes;
+    };
+    writeAll(first, large);
+    pair.run(() => others.length === 64 && [first, ...others].every(({ isEnded }) => isEnded));
+    assert.equal(first.text, large.toString());
+    others.forEach(({ text }, index) => {
+      assert.equal(text, `small ${index}`);
+    });
+    assert.deepEqual(pair.client.handlerErrors, []);
+  });
+
   it("carry bytes one way on a unidirectional stream, from either side", () => {
     const pair = new EnginePair();
     const { local, remote } = pair.connect();
