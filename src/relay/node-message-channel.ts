@@ -21,11 +21,17 @@ const closeTimeoutMs = 2_000;
 export const openNodeMessageChannel: OpenMessageChannel = (url, options, handler) => {
   const channel = new NodeMessageChannel();
   channel.handler = handler;
-  connect(url, options).then(
-    (socket) => channel.begin(socket),
+  // It takes a quarter of the time in which all of this library is loaded, and many programs need no relay.
+  import("ws")
+    .then((ws) => {
+      if (channel.isOver) {
+        channel.fail();
+      } else {
+        channel.begin(connect(ws.WebSocket, url, options));
+      }
+    })
     // What cannot even be tried: an authority that is no certificate, a token that no header can hold.
-    (error) => channel.fail(error instanceof Error ? error : new Error(String(error))),
-  );
+    .catch((error) => channel.fail(error instanceof Error ? error : new Error(String(error))));
   return channel;
 };
 
@@ -66,13 +72,15 @@ export class NodeMessageChannel implements MessageChannel {
       const told = code === noCloseFrame ? undefined : new Error(`closed with code ${code}${text}`);
       this.#end(this.#error ?? told);
     });
-    if (this.#over) {
-      socket.terminate();
-    }
   }
 
-  /** There will be no socket. */
-  fail(error: Error): void {
+  /** It was closed, from either side. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** There will be no socket, and why, if it was not closed. */
+  fail(error?: Error): void {
     this.#end(error);
   }
 
@@ -122,14 +130,19 @@ export class NodeMessageChannel implements MessageChannel {
   }
 
   #end(error: Error | undefined): void {
-    this.handler?.closed(this.#over ? undefined : error);
+    const { handler } = this;
+    const reason = this.#over ? undefined : error;
     this.#over = true;
+    this.handler = undefined;
+    handler?.closed(reason);
   }
 }
 
-async function connect(url: URL, options: MessageChannelOptions): Promise<WebSocket> {
-  // The package takes a sixth of the time in which all of this library is loaded, and many programs need no relay.
-  const { WebSocket } = await import("ws");
+function connect(
+  WebSocket: typeof import("ws").WebSocket,
+  url: URL,
+  options: MessageChannelOptions,
+): WebSocket {
   const { subprotocols, headers, headersOverTls, authorities, timeoutMs, maxMessageBytes } =
     options;
   const hostname = withoutLastDot(url.hostname);
