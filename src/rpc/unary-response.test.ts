@@ -25,9 +25,21 @@ test("a short response has its headers and trailers when it is copied, and makes
   assert.equal(copy.trailer.get("x-trailer"), "t");
   assert.equal(copy.header, short.header);
   assert.equal(made, 1);
+  assert.deepEqual(Object.getOwnPropertySymbols(copy), []);
   assert.deepEqual(Object.keys(copy).sort(), [
     ...["header", "message", "method", "service", "stream", "trailer"],
   ]);
+});
+
+test("the headers of a short response are found through what wraps it", () => {
+  for (const wrap of [
+    (short: object) => new Proxy(short, {}),
+    (short: object) => Object.create(short) as object,
+  ]) {
+    const wrapped = wrap(response()) as ReturnType<typeof response>;
+    assert.equal(wrapped.header.get("x-header"), "h");
+    assert.equal(wrapped.trailer.get("x-trailer"), "t");
+  }
 });
 
 test("short responses are of one shape, so that the engine keeps nothing of them", () => {

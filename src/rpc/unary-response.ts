@@ -27,7 +27,8 @@ export function unaryResponse(
   metadata: () => Metadata,
 ): UnaryResponse {
   // Whoever copies the response, as with a spread, gets headers and trailers too.
-  const response = new ShortUnaryResponse(method as DescMethodUnary, message, metadata);
+  const response = new ShortUnaryResponse(method as DescMethodUnary, message);
+  Object.defineProperty(response, metadataOf, { value: { made: undefined, make: metadata } });
   Object.defineProperty(response, "header", headerProperty);
   Object.defineProperty(response, "trailer", trailerProperty);
   return response as ShortUnaryResponse & Pick<UnaryResponse, "header" | "trailer">;
@@ -39,40 +40,41 @@ export function unaryResponse(
 const headerProperty: PropertyDescriptor & ThisType<ShortUnaryResponse> = {
   enumerable: true,
   get() {
-    return this.metadata()[0];
+    return made(this[metadataOf])[0];
   },
 };
 
 const trailerProperty: PropertyDescriptor & ThisType<ShortUnaryResponse> = {
   enumerable: true,
   get() {
-    return this.metadata()[1];
+    return made(this[metadataOf])[1];
   },
 };
+
+/** Whoever wraps a response, as a proxy does, passes this on, which a private field would not be. */
+const metadataOf = Symbol("connect-quic metadata");
+
+interface Making {
+  made: Metadata | undefined;
+  readonly make: () => Metadata;
+}
+
+function made(making: Making): Metadata {
+  making.made ??= making.make();
+  return making.made;
+}
 
 class ShortUnaryResponse implements Omit<UnaryResponse, "header" | "trailer"> {
   readonly stream = false as const;
   readonly service: DescService;
   readonly method: DescMethodUnary;
   readonly message: MessageShape<DescMessage>;
-  #metadata: Metadata | (() => Metadata);
+  declare readonly [metadataOf]: Making;
 
-  constructor(
-    method: DescMethodUnary,
-    message: MessageShape<DescMessage>,
-    metadata: () => Metadata,
-  ) {
+  constructor(method: DescMethodUnary, message: MessageShape<DescMessage>) {
     this.service = method.parent;
     this.method = method;
     this.message = message;
-    this.#metadata = metadata;
-  }
-
-  metadata(): Metadata {
-    if (typeof this.#metadata === "function") {
-      this.#metadata = this.#metadata();
-    }
-    return this.#metadata;
   }
 }
 
