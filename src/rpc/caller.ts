@@ -10,19 +10,19 @@ import type { Connection } from "../endpoint/connection.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
 import type { LiveTransportOptions } from "./quic-transport-options.ts";
 
-/** A caller that is a peer. */
+/** A peer that calls; in a reverse tunnel, the one that this side has dialed to open it. */
 export interface Peer {
   readonly type: "peer";
-  /** The caller's public key, proven by the connection's handshake. */
+  /** Its public key, proven by the connection's handshake. */
   readonly id: EndpointId;
-  /** The connection that the call came on: its paths, statistics and end. */
+  /** The connection that the call came on, as it is or through a tunnel: its paths, statistics and end. */
   readonly connection: Connection;
   /**
    * A Connect transport back to the peer, over the connection that the call came on, as long as that lives, and then over
-   * others of the peer. It dials nothing, except a peer that this side has dialed to open a reverse tunnel without serving
-   * it otherwise, and has nothing to be closed. Calls fail with Unavailable when the connection is
-   * lost, and when there is none, unless `waitForReady` is set; with Unimplemented when the peer has dialed without
-   * `serve`. Throws TypeError or RangeError for options that cannot be.
+   * others of the peer; over no others where this side has dialed without `serve`, and opened a reverse tunnel. It dials
+   * nothing, and has nothing to be closed. Calls fail with Unavailable when the connection is lost, and when there is none,
+   * unless `waitForReady` is set; with Unimplemented when the peer has dialed without `serve`. Throws TypeError or
+   * RangeError for options that cannot be.
    */
   transport(options?: LiveTransportOptions): Transport;
 }

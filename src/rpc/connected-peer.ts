@@ -2,15 +2,15 @@ import type { Transport } from "@connectrpc/connect";
 import type { Connection } from "../endpoint/connection.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import type { EndpointId } from "../identity/endpoint-id.ts";
-import type { Channel } from "./channel.ts";
+import type { Peer } from "./caller.ts";
 import { isBoolean } from "./check-options.ts";
 import { ClientCall, type ClientCallContext } from "./client-call.ts";
-import { LiveChannel } from "./live-channel.ts";
+import { LiveChannel, type LiveChannelOptions } from "./live-channel.ts";
 import type { LivePeer, PeerRegistry } from "./live-peers.ts";
 import { peerBaseUrl } from "./peer-url.ts";
 import { createProtocolTransport } from "./protocol-transport.ts";
 import { type LiveTransportOptions, resolveTransportOptions } from "./quic-transport-options.ts";
-import type { LiveSession } from "./session.ts";
+import type { HttpSession, LiveSession } from "./session.ts";
 
 export interface ConnectedPeerOptions {
   readonly endpoint: Pick<Endpoint, "hold" | "platform">;
@@ -56,18 +56,19 @@ export class ConnectedPeer implements LivePeer {
 }
 
 export interface LiveTransportParts extends Pick<ConnectedPeerOptions, "endpoint"> {
-  readonly peers: Pick<PeerRegistry, "peerOn" | "sessionOf" | "watch">;
+  /** Where its connections are found, and what is known of each. */
+  readonly peers: LiveChannelOptions["peers"] & {
+    peerOn(id: EndpointId, session: HttpSession): Peer | undefined;
+  };
   /** The peer to call. */
   readonly id: EndpointId;
   /** The connection that is used before others of the peer, as long as it lives. */
   readonly preferred?: LivePeer;
-  /** Dials where there is none. Default: calls fail then. */
-  readonly dialed?: Channel;
 }
 
 /** A transport over the connections that there are to a peer, see `Peer.transport`. */
 export function createLiveTransport(
-  { endpoint, id, peers, preferred, dialed }: LiveTransportParts,
+  { endpoint, id, peers, preferred }: LiveTransportParts,
   options: LiveTransportOptions = {},
 ): Transport {
   const { platform } = endpoint;
@@ -78,7 +79,6 @@ export function createLiveTransport(
       id,
       peers,
       preferred,
-      dialed,
       waitForReady: options.waitForReady ?? false,
       platform,
     }),

@@ -8,7 +8,9 @@ import type { HttpSession, SessionWaiter } from "./session.ts";
 
 export interface LiveChannelOptions {
   readonly id: EndpointId;
-  readonly peers: Pick<PeerRegistry, "sessionOf" | "watch">;
+  readonly peers: Pick<PeerRegistry, "watch"> & {
+    sessionOf(id: EndpointId): HttpSession | undefined;
+  };
   /** The connection that is used before others of the peer, as long as it lives. */
   readonly preferred?: Pick<LivePeer, "session"> | undefined;
   /** Dials where there is no connection. */

@@ -70,7 +70,7 @@ export class PeerLink {
   peerOn(session: HttpSession): Peer | undefined {
     const { endpoint } = this.#options;
     const connection = this.#shared.connectionOf(session);
-    return connection && dialedPeer({ endpoint, connection, channel: this.channel });
+    return connection && dialedPeer({ endpoint, connection, session });
   }
 
   /** Round trip on the path in use. Milliseconds. */

@@ -57,10 +57,8 @@ export class PeerTransport extends ChannelTransport implements QuicTransport {
     const stopServing = server === undefined ? () => {} : shared.serve(server);
     const peerOn = (session: HttpSession): Peer | undefined => {
       const connection = shared.connectionOf(session);
-      const { channel } = shared;
       return (
-        server?.peerOn(session) ??
-        (connection === undefined ? undefined : dialedPeer({ endpoint, connection, channel }))
+        server?.peerOn(session) ?? (connection && dialedPeer({ endpoint, connection, session }))
       );
     };
     const leave = stayConnected === true ? shared.stay(calls.dialTimeoutMs, server) : () => {};

@@ -13,9 +13,8 @@ export interface TunnelOfCall {
 /**
  * In the context of a handler or a server interceptor: the tunnel that the call came through; undefined when it came
  * through none. In a forward tunnel, the values of the call that opened the tunnel are in the context as well, so a
- * `peerKey` or what an interceptor has found out about the caller. In a reverse tunnel to a peer, which was dialed by its
- * key, that one is at `peerKey` and `callerKey`; over other transports there is nobody, and whom this side has dialed is
- * what it knows itself.
+ * `peerKey` or what an interceptor has found out about the caller. In a reverse tunnel to a peer, that one is
+ * at `peerKey` and `callerKey`; over transports to others than peers there is nobody.
  */
 export const tunnelKey: ContextKey<TunnelOfCall | undefined> = createContextKey<
   TunnelOfCall | undefined
