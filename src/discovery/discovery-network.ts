@@ -39,7 +39,7 @@ export interface MulticastSocket {
 }
 
 export interface DatagramHandler {
-  /** `bytes` belongs to the handler. Of a group, what we send ourselves comes too. */
+  /** `bytes` is borrowed for the time of the call. Of a group, what we send ourselves comes too. */
   datagram(from: SocketAddress, bytes: Uint8Array): void;
   /** The socket broke and delivers nothing more. */
   failed(error: Error): void;

@@ -50,7 +50,7 @@ interface Side {
 async function open(bind: BindSocket, address = "127.0.0.1:0"): Promise<Side> {
   const received = new AsyncQueue<Uint8Array>();
   const socket = await bind([parseSocketAddress(address)], {
-    datagram: (_from, bytes) => received.push(bytes),
+    datagram: (_from, bytes) => received.push(Uint8Array.from(bytes)),
     failed: (error) => {
       throw error;
     },

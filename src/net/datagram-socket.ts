@@ -16,7 +16,7 @@ export interface DatagramSocket {
 }
 
 export interface DatagramSocketHandler {
-  /** `bytes` belongs to the handler. Equal senders come as the same object as long as they are remembered. */
+  /** `bytes` is borrowed for the time of the call. Equal senders come as the same object as long as they are remembered. */
   datagram(from: SocketAddress, bytes: Uint8Array): void;
   /** The socket broke and delivers nothing more. */
   failed(error: Error): void;

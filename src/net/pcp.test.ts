@@ -43,6 +43,11 @@ test("answers are read (RFC 6887 §7.2, §11.1)", () => {
   assert.deepEqual(decodePcpResponse(mapped), answer);
   const withOption = Uint8Array.of(...mapped, 3, 0, 0, 0);
   assert.deepEqual(decodePcpResponse(withOption), answer);
+  // As a socket gives it, which takes it back.
+  const datagram = Buffer.from(mapped);
+  const decoded = decodePcpResponse(datagram);
+  datagram.fill(0);
+  assert.deepEqual(decoded, answer);
   const ipv6 = mapped.slice();
   ipv6.set(decodeHex("20010db8000000000000000000000001"), 44);
   assert.deepEqual(decodePcpResponse(ipv6), {

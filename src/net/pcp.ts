@@ -78,7 +78,7 @@ export function decodePcpResponse(bytes: Uint8Array): PcpResponse | undefined {
   }
   const lifetimeSeconds = reader.u32();
   reader.bytes(16);
-  const nonce = reader.bytes(pcpNonceBytes);
+  const nonce = Uint8Array.from(reader.bytes(pcpNonceBytes));
   const protocol = reader.u8();
   reader.bytes(3);
   const internalPort = reader.u16();

@@ -16,7 +16,7 @@ async function bind(
 ): Promise<{ socket: DatagramSocket; received: AsyncQueue<Received> }> {
   const received = new AsyncQueue<Received>();
   const socket = await bindUdp(addresses.map(parseSocketAddress), {
-    datagram: (from, bytes) => received.push({ from, bytes }),
+    datagram: (from, bytes) => received.push({ from, bytes: Uint8Array.from(bytes) }),
     failed: (error) => {
       throw error;
     },
@@ -61,6 +61,41 @@ test("bindUdp rejects when an address is taken and frees what it had bound", asy
     code: "EADDRINUSE",
   });
   await a.socket.close();
+});
+
+test("bindUdp gives the memory of datagrams back: what was received, and of a batch what was sent", {
+  skip: "transfer" in ArrayBuffer.prototype ? false : "this Node.js cannot take memory away",
+}, async (context) => {
+  const sent: Uint8Array[] = [];
+  const { send } = Socket.prototype;
+  const watching = function (this: Socket, ...values: unknown[]): void {
+    sent.push(values[0] as Uint8Array);
+    Reflect.apply(send, this, values);
+  };
+  context.mock.method(Socket.prototype, "send", watching as typeof send);
+  const kept: Uint8Array[] = [];
+  const counts = new AsyncQueue<number>();
+  const there = await bindUdp([parseSocketAddress("127.0.0.1:0")], {
+    datagram: (_from, bytes) => {
+      counts.push(bytes.filter((byte) => byte === 7).length);
+      kept.push(bytes);
+    },
+    failed: assert.fail,
+  });
+  there.setRef(true);
+  const here = await bind("127.0.0.1:0");
+  const batch = new Uint8Array(20_000).fill(7);
+  here.socket.send(only(there), batch, 1_200);
+  let arrived = 0;
+  while (arrived < batch.length) {
+    arrived += (await counts.next()) ?? assert.fail();
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(arrived, batch.length);
+  assert.equal(sent.length, 17);
+  assert.ok([...sent, ...kept].every(({ length }) => length === 0));
+  assert.equal(batch.length, 20_000);
+  await Promise.all([here.socket.close(), there.close()]);
 });
 
 /** The system's sockets, as they are bound from here on. */

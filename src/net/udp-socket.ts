@@ -1,4 +1,5 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { release } from "../base/release.ts";
 import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
 import type { BindSocket, DatagramSocket, DatagramSocketHandler } from "./datagram-socket.ts";
 import { LinkLocalScopes } from "./link-local-scopes.ts";
@@ -133,6 +134,7 @@ class UdpSocket implements DatagramSocket {
         if (info.port !== 0) {
           handler.datagram(senders.get(info), bytes);
         }
+        release(bytes);
       });
     }
   }
@@ -152,9 +154,10 @@ class UdpSocket implements DatagramSocket {
     }
     // The kernel may take a datagram after this call returns, so one copy of the whole batch it has to be.
     const copy = Buffer.from(sent === 0 ? bytes : bytes.subarray(sent));
+    const done = whenCalled(Math.ceil(copy.length / segmentSize), () => release(copy));
     for (let offset = 0; offset < copy.length; offset += segmentSize) {
       const length = Math.min(segmentSize, copy.length - offset);
-      socket.send(copy, offset, length, to.port, host, ignoreLoss);
+      socket.send(copy, offset, length, to.port, host, done);
     }
   }
 
@@ -202,8 +205,19 @@ class RememberedSenders {
   }
 }
 
-/** QUIC takes care of loss, and an unreachable network shows as a timeout. */
-function ignoreLoss(): void {}
+/**
+ * Calls `last` when it has been called so many times itself. Errors are nothing to it: QUIC takes care of loss, and an
+ * unreachable network shows as a timeout.
+ */
+function whenCalled(times: number, last: () => void): () => void {
+  let left = times;
+  return () => {
+    left -= 1;
+    if (left === 0) {
+      last();
+    }
+  };
+}
 
 function closeSocket(socket: Socket): Promise<void> {
   return new Promise((resolve) => socket.close(() => resolve()));

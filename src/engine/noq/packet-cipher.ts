@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, getCipherInfo } from "node:crypto";
+import { release } from "../../base/release.ts";
 
 /** ChaCha20-Poly1305 in place (RFC 8439): keys of 32 bytes, nonces of 12, tags of 16. */
 export interface PacketCipher {
@@ -30,6 +31,7 @@ const nodeCipher: PacketCipher = {
     const sealed = cipher.update(text);
     cipher.final();
     text.set(sealed);
+    release(sealed);
     tag.set(cipher.getAuthTag());
   },
   open(key, nonce, header, text, tag) {
@@ -43,6 +45,7 @@ const nodeCipher: PacketCipher = {
       return false;
     }
     text.set(opened);
+    release(opened);
     return true;
   },
 };
