@@ -39,8 +39,12 @@ class FakeStream implements EngineStream {
   stop(code: bigint): void {
     this.log.push(`stop ${code}`);
   }
-  read(): Uint8Array | undefined {
-    return this.chunks.shift();
+  read(limit = Number.POSITIVE_INFINITY): Uint8Array | undefined {
+    const chunk = this.chunks.shift();
+    if (chunk !== undefined && chunk.length > limit) {
+      this.chunks.unshift(chunk.subarray(limit));
+    }
+    return chunk?.subarray(0, limit);
   }
   setPriority(): void {}
 }
@@ -184,4 +188,17 @@ test("a reset is told at once, also when nobody reads, and once", () => {
   core.wantsBytes = true;
   stream.handler.readable();
   assert.deepEqual(log, ["reset 7"]);
+});
+
+test("reads no more at once than the core wants", () => {
+  const { log, core, stream } = start();
+  stream.chunks.push(Uint8Array.of(1, 2, 3, 4, 5));
+  let limit = 2;
+  Object.defineProperty(core, "readLimit", { get: () => limit });
+  core.receive = (bytes) => {
+    log.push(`receive ${bytes.join(" ")}`);
+    limit += 1;
+  };
+  stream.handler.readable();
+  assert.deepEqual(log, ["receive 1 2", "receive 3 4 5"]);
 });

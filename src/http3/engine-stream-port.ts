@@ -60,7 +60,7 @@ export class EngineStreamPort implements StreamPort, StreamHandler {
     const stream = this.#stream;
     const core = this.#core;
     while (core.wantsBytes) {
-      const bytes = stream.read();
+      const bytes = stream.read(core.readLimit);
       if (bytes === undefined) {
         break;
       }

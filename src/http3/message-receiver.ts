@@ -48,6 +48,14 @@ export class MessageReceiver {
     return this.#ready && !this.#processing;
   }
 
+  /**
+   * What is left of a large frame comes as a piece of its own, with no header of the next one behind it: whoever takes such
+   * pieces can give their memory back.
+   */
+  get readLimit(): number {
+    return Math.max(this.#frames.left, mixedBytes);
+  }
+
   receive(bytes: Uint8Array): void {
     this.#frames.push(bytes);
     this.#process();
@@ -234,6 +242,9 @@ export class MessageReceiver {
     }
   }
 }
+
+/** Bytes that are read at once where frames begin. */
+const mixedBytes = 16_384;
 
 function tooLarge(): H3Error {
   return streamError(

@@ -142,6 +142,10 @@ export class RequestStreamCore implements RequestStream, StreamCore, SectionStre
     return this.#receiver.wantsBytes;
   }
 
+  get readLimit(): number {
+    return this.#receiver.readLimit;
+  }
+
   receive(bytes: Uint8Array): void {
     try {
       this.#receiver.receive(bytes);

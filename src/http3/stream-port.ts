@@ -25,6 +25,8 @@ export interface StreamPort {
 export interface StreamCore {
   /** False: leave what arrives where it is, so that flow control stops the peer, until `StreamPort.pull`. */
   readonly wantsBytes: boolean;
+  /** Most bytes that `receive` is to get next; by default all that one read of the engine gives. */
+  readonly readLimit?: number;
   /** Bytes in order, only while `wantsBytes`. The core may keep `bytes` and give views of them away. */
   receive(bytes: Uint8Array): void;
   /** The peer has finished, and `receive` got everything. Only while `wantsBytes`. */

@@ -164,3 +164,26 @@ async function turns(): Promise<void> {
     await Promise.resolve();
   }
 }
+
+test("a chunk is spent when the stream has taken it, and not while the stream keeps it", async () => {
+  const stream = new Stream();
+  stream.room = 2;
+  const spent: number[] = [];
+  const source = chunks(3, largeBytes);
+  const sender = send(
+    stream,
+    Object.assign(source, { spent: ([first]: Uint8Array) => spent.push(first ?? -1) }),
+  );
+  const running = sender.run();
+  while (stream.sent.length < 2) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  stream.room = Number.POSITIVE_INFINITY;
+  sender.writable();
+  assert.equal(await running, true);
+  assert.deepEqual(
+    stream.sent.map(([first]) => first),
+    [0, 1, 2],
+  );
+  assert.deepEqual(spent, [0, 2]);
+});

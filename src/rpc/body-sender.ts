@@ -2,6 +2,12 @@ import type { Platform } from "../base/platform.ts";
 import type { RequestStream } from "../http3/request-stream.ts";
 import { JoinedChunk, smallBytes } from "./joined-chunk.ts";
 
+/** The content of a message, from where it is made. */
+export interface Chunks extends AsyncIterator<Uint8Array> {
+  /** Nobody needs this chunk any more. */
+  spent?(chunk: Uint8Array): void;
+}
+
 /**
  * Sends chunks as the content of a message, no faster than the stream takes them, and with pauses in which others get
  * their turn. Small ones that come without a pause between them leave together, because to send a chunk costs more than
@@ -9,7 +15,7 @@ import { JoinedChunk, smallBytes } from "./joined-chunk.ts";
  */
 export class BodySender {
   readonly #stream: Pick<RequestStream, "sendData">;
-  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #chunks: Chunks;
   readonly #platform: Pick<Platform, "settled" | "soon">;
   #stopped = false;
   /** The stream has room, as far as we know. */
@@ -22,7 +28,7 @@ export class BodySender {
 
   constructor(
     stream: Pick<RequestStream, "sendData">,
-    chunks: AsyncIterator<Uint8Array>,
+    chunks: Chunks,
     platform: Pick<Platform, "settled" | "soon">,
   ) {
     this.#stream = stream;
@@ -98,6 +104,9 @@ export class BodySender {
     this.#flush();
     if (bytes.length >= smallBytes) {
       this.#roomLeft = this.#stream.sendData(bytes);
+      if (this.#roomLeft) {
+        this.#chunks.spent?.(bytes);
+      }
       return;
     }
     this.#gathered = new JoinedChunk(bytes);

@@ -25,3 +25,17 @@ test("a single piece is not copied", () => {
   buffer.push(piece);
   assert.equal(buffer.take(), piece);
 });
+
+test("pieces that were put together are given back, where Node.js can do that", () => {
+  const pieces = [1, 2, 3].map((byte) => new Uint8Array(5_000).fill(byte));
+  const buffer = new ContentBuffer();
+  for (const piece of pieces) {
+    buffer.push(piece);
+  }
+  assert.equal(buffer.take().length, 15_000);
+  const length = "transfer" in ArrayBuffer.prototype ? 0 : 5_000;
+  assert.deepEqual(
+    pieces.map((piece) => piece.length),
+    [length, length, length],
+  );
+});

@@ -1,4 +1,5 @@
 import { concatBytes } from "../base/bytes.ts";
+import { release } from "../base/release.ts";
 import { JoinedChunk } from "./joined-chunk.ts";
 
 /** Collects the content of a message that is read as a whole. Takes about as much memory as there is content. */
@@ -29,10 +30,7 @@ export class ContentBuffer {
 
   /** All of it; the buffer is empty afterwards. */
   take(): Uint8Array {
-    const content =
-      this.#chunks.length === 0
-        ? (this.#first ?? noBytes)
-        : concatBytes(this.#chunks.map((chunk) => chunk.bytes));
+    const content = this.#chunks.length === 0 ? (this.#first ?? noBytes) : this.#joined();
     this.clear();
     return content;
   }
@@ -41,6 +39,13 @@ export class ContentBuffer {
     this.#first = undefined;
     this.#chunks = [];
     this.#length = 0;
+  }
+
+  #joined(): Uint8Array {
+    const pieces = this.#chunks.map((chunk) => chunk.bytes);
+    const content = concatBytes(pieces);
+    pieces.forEach(release);
+    return content;
   }
 }
 

@@ -20,6 +20,7 @@ import {
 } from "@connectrpc/connect/protocol";
 import { createEndStreamSerialization, endStreamFlag } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { releaseLarge } from "../base/release.ts";
 import { type CallScope, callScopeKey } from "./call-scope.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { MessageReader } from "./message-reader.ts";
@@ -216,10 +217,11 @@ class EnvelopeAnswer implements AsyncIterableIterator<Uint8Array> {
       if (done !== true) {
         const shared = sharedEncodings(value);
         const data = this.#encoded(value, shared);
-        return {
-          done: false,
-          value: this.#plain(0, data) ?? (await this.#compressed(0, data, shared)),
-        };
+        const envelope = this.#plain(0, data) ?? (await this.#compressed(0, data, shared));
+        if (shared === undefined) {
+          releaseLarge(data);
+        }
+        return { done: false, value: envelope };
       }
       this.#options.scope?.complete();
     } catch (error) {
@@ -244,6 +246,10 @@ class EnvelopeAnswer implements AsyncIterableIterator<Uint8Array> {
     this.#options.context.abort();
     this.#leave();
     return Promise.resolve(finished);
+  }
+
+  spent(chunk: Uint8Array): void {
+    releaseLarge(chunk);
   }
 
   [Symbol.asyncIterator](): this {

@@ -1,3 +1,4 @@
+import { releaseLarge } from "../base/release.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 
 /**
@@ -29,7 +30,10 @@ export class MessageWriter<T> implements AsyncIterableIterator<Uint8Array> {
       } else if (this.#isOver) {
         this.leave();
       } else {
-        return { done: false, value: this.#envelopes.encode(0, this.#serialize(value)) };
+        const data = this.#serialize(value);
+        const envelope = this.#envelopes.encode(0, data);
+        this.spent(data);
+        return { done: false, value: envelope };
       }
       return finished;
     } catch (error) {
@@ -56,6 +60,10 @@ export class MessageWriter<T> implements AsyncIterableIterator<Uint8Array> {
       this.leave({ error });
     }
     throw error;
+  }
+
+  spent(chunk: Uint8Array): void {
+    releaseLarge(chunk);
   }
 
   [Symbol.asyncIterator](): this {

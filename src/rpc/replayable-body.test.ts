@@ -192,3 +192,16 @@ async function settled(): Promise<void> {
     await undefined;
   }
 }
+
+test("a chunk is spent only when nobody will read it again", async () => {
+  const spent: number[] = [];
+  const source = Object.assign(chunks([1, maxReplayBytes, 2]), {
+    spent: ({ length }: Uint8Array) => spent.push(length),
+  });
+  const body = new ReplayableBody({ [Symbol.asyncIterator]: () => source });
+  const reader = body.read();
+  for (let next = await reader.next(); next.done !== true; next = await reader.next()) {
+    reader.spent?.(next.value);
+  }
+  assert.deepEqual(spent, [maxReplayBytes, 2]);
+});

@@ -1,9 +1,11 @@
+import type { Chunks } from "./body-sender.ts";
+
 /**
  * The content of a request, which may have to be sent a second time. What was read is kept as long as it is short; from
  * then on the request can only be sent once, so that what is kept never grows with the length of a stream.
  */
 export class ReplayableBody {
-  readonly #source: AsyncIterator<Uint8Array>;
+  readonly #source: Chunks;
   /** Where readers begin. All that comes after it is kept with it, by it alone or by a reader that is on its way. */
   #first: Step | undefined = newStep();
   #keptBytes = 0;
@@ -24,7 +26,7 @@ export class ReplayableBody {
    * Reads from the beginning, and to the end even if it is not {@link replayable} any more by then. An earlier reader
    * must have stopped; a `next` of it that is pending is not lost.
    */
-  read(): AsyncIterator<Uint8Array> {
+  read(): Chunks {
     if (this.#first === undefined) {
       throw new Error("cannot read the body again: its beginning was not kept");
     }
@@ -40,6 +42,11 @@ export class ReplayableBody {
         const { result } = step;
         step = step.following;
         return result;
+      },
+      spent: (chunk) => {
+        if (!this.replayable) {
+          this.#source.spent?.(chunk);
+        }
       },
     };
   }
