@@ -2,7 +2,6 @@ import { openMulticast } from "../discovery/node-multicast.ts";
 import { resolveTxt } from "../discovery/node-resolve-txt.ts";
 import { openNodeMessageChannel } from "../relay/node-message-channel.ts";
 import type { Network } from "./network.ts";
-import { nodeRequest } from "./node-http.ts";
 import { nodeInterfaces } from "./node-interfaces.ts";
 import { resolveHost } from "./resolve-host.ts";
 import { bindUdp } from "./udp-socket.ts";
@@ -12,7 +11,8 @@ export const nodeNetwork: Network = {
   bindSocket: bindUdp,
   interfaces: nodeInterfaces,
   resolveHost,
-  request: nodeRequest,
+  // Loaded when it is needed, which takes a tenth of a program's time to its first call.
+  request: async (url, request) => (await import("./node-http.ts")).nodeRequest(url, request),
   openMessageChannel: openNodeMessageChannel,
   resolveTxt,
   openMulticast,

@@ -1,8 +1,17 @@
 import type { Compression } from "@connectrpc/connect/protocol";
-import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { compressionZstd } from "./compression-zstd.ts";
 
-export { compressionBrotli, compressionGzip };
+/** gzip (RFC 1952), for the options `acceptCompression` and `sendCompression`. */
+export const compressionGzip: Compression = ofConnectNode(
+  "gzip",
+  async () => (await import("@connectrpc/connect-node")).compressionGzip,
+);
+
+/** Brotli (RFC 7932), for the same options. */
+export const compressionBrotli: Compression = ofConnectNode(
+  "br",
+  async () => (await import("@connectrpc/connect-node")).compressionBrotli,
+);
 
 /** What both sides take when nothing else is asked for, most wanted first: gzip, brotli, and zstd where Node.js has it. */
 export const defaultCompressions: readonly Compression[] = [
@@ -10,3 +19,12 @@ export const defaultCompressions: readonly Compression[] = [
   compressionBrotli,
   ...(compressionZstd === undefined ? [] : [compressionZstd]),
 ];
+
+/** Loaded with the first message that is compressed: most programs have none. */
+function ofConnectNode(name: string, load: () => Promise<Compression>): Compression {
+  return {
+    name,
+    compress: async (bytes) => (await load()).compress(bytes),
+    decompress: async (bytes, readMaxBytes) => (await load()).decompress(bytes, readMaxBytes),
+  };
+}

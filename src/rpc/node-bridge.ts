@@ -1,9 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import {
-  type connectNodeAdapter,
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from "@connectrpc/connect-node";
+import type { connectNodeAdapter } from "@connectrpc/connect-node";
 import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
 import { type CallScope, callScopeKey } from "./call-scope.ts";
 import { callerValues, type WebCaller } from "./caller.ts";
@@ -33,6 +29,8 @@ export function createNodeBridge(
   options: BridgeOptions = {},
 ): NodeRequestHandler {
   const cors = options.cors === undefined ? undefined : new Cors(options.cors);
+  // Most programs have no bridge, and start without it.
+  const loading = import("@connectrpc/connect-node");
   return (request, response) => {
     const preflight = cors?.preflight({
       method: request.method,
@@ -40,7 +38,8 @@ export function createNodeBridge(
       requestMethod: request.headers["access-control-request-method"],
     });
     if (preflight === undefined) {
-      void answer(services, request, response, cors?.response(request.headers.origin) ?? []);
+      const fields = cors?.response(request.headers.origin) ?? [];
+      void answer({ services, connectNode: loading, fields }, request, response);
     } else {
       response.writeHead(204, Object.fromEntries(preflight));
       response.end();
@@ -48,18 +47,25 @@ export function createNodeBridge(
   };
 }
 
+interface BridgedAnswer {
+  readonly services: NodeBridgeServices;
+  readonly connectNode: Promise<typeof import("@connectrpc/connect-node")>;
+  /** Go with every response. */
+  readonly fields: FieldSection;
+}
+
 async function answer(
-  { routes, report }: NodeBridgeServices,
+  { services: { routes, report }, connectNode, fields }: BridgedAnswer,
   request: NodeRequest,
   response: NodeResponse,
-  fields: FieldSection,
 ): Promise<void> {
   try {
+    const { universalRequestFromNodeRequest, universalResponseToNodeResponse } = await connectNode;
     const route = routes.find(request.url ?? "");
     const caller = callerOf(request);
     const scope = new BridgedCall();
     const values = callerValues(caller).set(callScopeKey, scope);
-    // Before anything is awaited: the content begins to arrive.
+    // Before anything else is awaited: the content begins to arrive.
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
     scope.refusal = await route.authorize?.(caller);
     const answered = await route.handle(universal);
