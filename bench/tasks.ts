@@ -137,12 +137,15 @@ export class TaskRunner {
   async #dialNew(count: number): Promise<TaskResult> {
     const times: number[] = [];
     const begin = performance.now();
+    const closing: Promise<void>[] = [];
     for (let done = 0; done < count; done++) {
       const client = await this.#contestant.open(this.#address, this.#conditions);
       times.push(await firstCall(client));
-      await client.close();
+      closing.push(client.close());
     }
-    return summary(times, begin);
+    const result = summary(times, begin);
+    await Promise.all(closing);
+    return result;
   }
 
   async #dialAgain(count: number): Promise<TaskResult> {
