@@ -98,6 +98,11 @@ export class Http2RequestStream implements RequestStream {
   }
 
   /** On a server. */
+  /** Node sends from the memory that it was given, when there is time. */
+  get copiesData(): boolean {
+    return false;
+  }
+
   sendHeaders(fields: FieldSection, options: SendHeadersOptions = {}): void {
     const stream = this.#stream;
     if (!("respond" in stream) || stream.destroyed || stream.closed) {

@@ -19,6 +19,8 @@ export class MessageReceiver {
   readonly #frames: FrameReader = new FrameReader();
   /** What the payload of the current frame is. */
   #frame: "none" | "content" | "section" | "skipped" = "none";
+  /** The current frame, or the last one. */
+  #isLarge = false;
   #open = true;
   #paused = false;
   #pausable = true;
@@ -49,11 +51,15 @@ export class MessageReceiver {
   }
 
   /**
-   * What is left of a large frame comes as a piece of its own, with no header of the next one behind it: whoever takes such
+   * What a large frame has comes with nothing else behind it, and then the header of the next one alone: whoever takes such
    * pieces can give their memory back.
    */
   get readLimit(): number {
-    return Math.max(this.#frames.left, mixedBytes);
+    const { left } = this.#frames;
+    if (!this.#isLarge) {
+      return mixedBytes;
+    }
+    return left === 0 ? headerBytes : left;
   }
 
   receive(bytes: Uint8Array): void {
@@ -160,6 +166,7 @@ export class MessageReceiver {
 
   /** A frame begins; which ones may, RFC 9114 §7 and §4.1 say. */
   #begin(type: number, length: number): void {
+    this.#isLarge = length >= mixedBytes;
     switch (type) {
       case FrameType.DATA:
         this.#progress.content(length);
@@ -243,8 +250,10 @@ export class MessageReceiver {
   }
 }
 
-/** Bytes that are read at once where frames begin. */
+/** Bytes that are read at once of frames that are smaller. */
 const mixedBytes = 16_384;
+/** The longest header: two varints (RFC 9114 §7.1). */
+const headerBytes = 16;
 
 function tooLarge(): H3Error {
   return streamError(

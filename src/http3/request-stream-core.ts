@@ -89,6 +89,10 @@ export class RequestStreamCore implements RequestStream, StreamCore, SectionStre
 
   // RequestStream
 
+  get copiesData(): boolean {
+    return true;
+  }
+
   sendHeaders(fields: FieldSection, options?: SendHeadersOptions): void {
     this.#sender.headers(fields, options);
     this.#update();

@@ -51,6 +51,8 @@ export interface RequestStream {
    * is not sent: the message fails with H3_EXCESSIVE_LOAD, scope "stream", origin "local".
    */
   sendHeaders(fields: FieldSection, options?: SendHeadersOptions): void;
+  /** Whether nobody looks at content any more for which `sendData` has answered true. */
+  readonly copiesData: boolean;
   /**
    * Content. The stream owns `bytes` from now on and must not find them changed. Everything is taken, whatever the
    * window; false means: wait for `writable` before sending more. What is sent after the sending half is over (cancelled,

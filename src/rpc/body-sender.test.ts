@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nodePlatform } from "../base/node-platform.ts";
+import { release } from "../base/release.ts";
 import { BodySender } from "./body-sender.ts";
 
 /** Takes chunks; `room` says how many before it reports to be full. */
 class Stream {
+  copiesData = true;
   readonly sent: Uint8Array[] = [];
   room = Number.POSITIVE_INFINITY;
 
@@ -186,4 +188,31 @@ test("a chunk is spent when the stream has taken it, and not while the stream ke
     [0, 1, 2],
   );
   assert.deepEqual(spent, [0, 2]);
+});
+
+test("a chunk is never spent where the stream sends from its memory", async () => {
+  const stream = new Stream();
+  stream.copiesData = false;
+  const source = Object.assign(chunks(3, largeBytes), { spent: assert.fail });
+  assert.equal(await send(stream, source).run(), true);
+});
+
+test("others get their turn between large chunks that are given back", async () => {
+  let ofTurn = 0;
+  let most = 0;
+  const stream = new Stream();
+  const soon = (callback: () => void): void => {
+    most = Math.max(most, ofTurn);
+    ofTurn = 0;
+    nodePlatform.soon(callback);
+  };
+  const sendData = (bytes: Uint8Array): boolean => {
+    ofTurn += bytes.length;
+    return true;
+  };
+  const source = Object.assign(chunks(20, 60_000), {
+    spent: (chunk: Uint8Array) => release(chunk),
+  });
+  await new BodySender({ ...stream, sendData }, source, { ...nodePlatform, soon }).run();
+  assert.equal(most, 120_000);
 });

@@ -4,7 +4,7 @@ import { JoinedChunk, smallBytes } from "./joined-chunk.ts";
 
 /** The content of a message, from where it is made. */
 export interface Chunks extends AsyncIterator<Uint8Array> {
-  /** Nobody needs this chunk any more. */
+  /** Nobody looks at this chunk any more: its memory can be given back. It may be empty afterwards. */
   spent?(chunk: Uint8Array): void;
 }
 
@@ -14,7 +14,7 @@ export interface Chunks extends AsyncIterator<Uint8Array> {
  * most messages cost otherwise. Does not end the message, and leaves the chunks' iterator alone when it is stopped.
  */
 export class BodySender {
-  readonly #stream: Pick<RequestStream, "sendData">;
+  readonly #stream: Pick<RequestStream, "copiesData" | "sendData">;
   readonly #chunks: Chunks;
   readonly #platform: Pick<Platform, "settled" | "soon">;
   #stopped = false;
@@ -27,7 +27,7 @@ export class BodySender {
   #flushesSoon = false;
 
   constructor(
-    stream: Pick<RequestStream, "sendData">,
+    stream: Pick<RequestStream, "copiesData" | "sendData">,
     chunks: Chunks,
     platform: Pick<Platform, "settled" | "soon">,
   ) {
@@ -55,9 +55,9 @@ export class BodySender {
       if (chunk.value.length === 0) {
         continue;
       }
-      this.#add(chunk.value);
       chunksOfTurn += 1;
       bytesOfTurn += chunk.value.length;
+      this.#add(chunk.value);
       if (chunksOfTurn >= maxChunksOfTurn || bytesOfTurn >= maxBytesOfTurn) {
         this.#flush();
         await new Promise<void>((resume) => {
@@ -104,7 +104,7 @@ export class BodySender {
     this.#flush();
     if (bytes.length >= smallBytes) {
       this.#roomLeft = this.#stream.sendData(bytes);
-      if (this.#roomLeft) {
+      if (this.#roomLeft && this.#stream.copiesData) {
         this.#chunks.spent?.(bytes);
       }
       return;

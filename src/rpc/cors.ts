@@ -148,6 +148,10 @@ class CorsStream implements RequestStream {
     return this.#stream.id;
   }
 
+  get copiesData(): boolean {
+    return this.#stream.copiesData;
+  }
+
   sendHeaders(fields: FieldSection, options?: SendHeadersOptions): void {
     this.#stream.sendHeaders([...fields, ...this.#fields], options);
   }

@@ -29,8 +29,10 @@ export function createNodeBridge(
   options: BridgeOptions = {},
 ): NodeRequestHandler {
   const cors = options.cors === undefined ? undefined : new Cors(options.cors);
-  // Most programs have no bridge, and start without it.
+  // A program without a bridge starts without it.
   const loading = import("@connectrpc/connect-node");
+  // The first request tells of it.
+  loading.catch(() => {});
   return (request, response) => {
     const preflight = cors?.preflight({
       method: request.method,
@@ -61,6 +63,9 @@ async function answer(
 ): Promise<void> {
   try {
     const { universalRequestFromNodeRequest, universalResponseToNodeResponse } = await connectNode;
+    if (request.aborted) {
+      return;
+    }
     const route = routes.find(request.url ?? "");
     const caller = callerOf(request);
     const scope = new BridgedCall();

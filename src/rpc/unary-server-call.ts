@@ -82,8 +82,9 @@ export class UnaryServerCall implements MessageHandler {
       return;
     }
     this.#take(() => {
-      this.#content.push(bytes);
+      // First, for what makes a message complete may be given back with that.
       this.#held.add(bytes);
+      this.#content.push(bytes);
     });
   }
 

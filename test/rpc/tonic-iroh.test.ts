@@ -79,6 +79,33 @@ describe("a client that takes several wires", () => {
   }
 });
 
+for (const wire of ["tonic-iroh", "connect-quic"] as const) {
+  test(`messages of any size arrive as they were, both ways, over ${wire}`, async () => {
+    await using peers = await start({
+      transport: { wire },
+      implementation: {
+        async *converse(requests) {
+          for await (const { message } of requests) {
+            yield { message };
+          }
+        },
+      },
+    });
+    for (const size of [3_000, 8_000, 12_000, 50_000, 200_000]) {
+      const messages = ["a", "b", "c", "d"].map((letter) => ({ message: letter.repeat(size) }));
+      const requests = (async function* () {
+        yield* messages;
+      })();
+      const answers: string[] = [];
+      for await (const { message } of peers.echo.converse(requests)) {
+        answers.push(message);
+      }
+      assert.ok(messages.every(({ message }, index) => message === answers[index]));
+      assert.equal(answers.length, messages.length);
+    }
+  });
+}
+
 test("transports of an endpoint to a peer share the connection of a service", async () => {
   await using peers = await start();
   await peers.echo.echo({});

@@ -163,6 +163,10 @@ class StreamEnd implements RequestStream {
     return this.#sending === "over" && this.#receiving === "over";
   }
 
+  get copiesData(): boolean {
+    return false;
+  }
+
   sendHeaders(fields: FieldSection, options?: SendHeadersOptions): void {
     this.#send({ type: "headers", fields });
     this.#sendPieces(options?.content ?? new Uint8Array(0));
