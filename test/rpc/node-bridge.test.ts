@@ -118,6 +118,41 @@ describe("the bridge of a peer router", () => {
     }
   });
 
+  test("leaves what Node has received to others who look at it", async () => {
+    const kept: Uint8Array[] = [];
+    const bridge = router.bridge();
+    const plain = createServer((request, response) => {
+      const { push } = request;
+      request.push = (chunk: Uint8Array | null, encoding) => {
+        if (chunk !== null) {
+          kept.push(chunk);
+        }
+        return push.call(request, chunk, encoding);
+      };
+      bridge(request, response);
+    });
+    plain.listen(0, "127.0.0.1");
+    await once(plain, "listening");
+    try {
+      const client = createClient(
+        EchoService,
+        createConnectTransport({
+          baseUrl: `http://127.0.0.1:${(plain.address() as AddressInfo).port}`,
+          httpVersion: "1.1",
+        }),
+      );
+      const message = "x".repeat(300_000);
+      const requests = (async function* () {
+        yield { message };
+      })();
+      assert.deepEqual((await client.collect(requests)).messages, [message]);
+      assert.ok(Buffer.concat(kept).length > message.length);
+    } finally {
+      plain.closeAllConnections();
+      plain.close();
+    }
+  });
+
   test("asks the router's hook, and answers in the protocol of the call", async () => {
     const client = grpcClient(url, authority.certPem);
     welcome = false;
