@@ -217,11 +217,11 @@ class EnvelopeAnswer implements AsyncIterableIterator<Uint8Array> {
       if (done !== true) {
         const shared = sharedEncodings(value);
         const data = this.#encoded(value, shared);
-        const envelope = this.#plain(0, data) ?? (await this.#compressed(0, data, shared));
-        if (shared === undefined) {
+        const plain = this.#plain(0, data);
+        if (plain !== undefined && shared === undefined) {
           releaseLarge(data);
         }
-        return { done: false, value: envelope };
+        return { done: false, value: plain ?? (await this.#compressed(0, data, shared)) };
       }
       this.#options.scope?.complete();
     } catch (error) {
