@@ -97,12 +97,12 @@ export class Http2RequestStream implements RequestStream {
     this.#trailers = fieldsOf(headers);
   }
 
-  /** On a server. */
   /** Node sends from the memory that it was given, when there is time. */
   get copiesData(): boolean {
     return false;
   }
 
+  /** On a server. */
   sendHeaders(fields: FieldSection, options: SendHeadersOptions = {}): void {
     const stream = this.#stream;
     if (!("respond" in stream) || stream.destroyed || stream.closed) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { get, ok, post, Recorder } from "../../test/support/http3-peer.ts";
+import { get, ok, Recorder } from "../../test/support/http3-peer.ts";
 import { http3Suite } from "../../test/support/http3-suite.ts";
 import { ManualPlatform, settled } from "../../test/support/manual-platform.ts";
 import { connectInMemory, type MemoryLinkOptions } from "../../test/support/memory-engine.ts";
@@ -189,27 +189,4 @@ test("a connection that is closed here delivers nothing more", async () => {
   await settle();
   assert.equal(response.log.at(-1), "failed");
   assert.deepEqual(response.content, []);
-});
-
-test("what large frames have comes in pieces with nothing else in them", async () => {
-  const { client, server, settle, platform } = await connect();
-  const heard = new Recorder();
-  new Http3Connection(server, { role: "server", platform, onRequest: () => heard });
-  const request = new Http3Connection(client, { role: "client", platform }).request(
-    post,
-    new Recorder(),
-  );
-  const large = [1, 2, 3].map((byte) => new Uint8Array(100_000).fill(byte));
-  for (const bytes of large) {
-    request.sendData(bytes);
-  }
-  request.sendData(Uint8Array.of(4, 5));
-  request.sendTrailers([]);
-  await settle();
-  assert.deepEqual(Buffer.concat(heard.content), Buffer.concat([...large, Uint8Array.of(4, 5)]));
-  assert.deepEqual(heard.log.slice(-2), ["trailers ", "end"]);
-  const mixed = heard.content.filter((piece) => piece.length < piece.buffer.byteLength);
-  const first = mixed.shift();
-  assert.ok((first?.length ?? 0) <= 16_384, "read with the header section before it");
-  assert.ok(mixed.every(({ length }) => length === 2));
 });

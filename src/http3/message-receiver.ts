@@ -55,11 +55,7 @@ export class MessageReceiver {
    * pieces can give their memory back.
    */
   get readLimit(): number {
-    const { left } = this.#frames;
-    if (!this.#isLarge) {
-      return mixedBytes;
-    }
-    return left === 0 ? headerBytes : left;
+    return this.#isLarge ? this.#frames.left || headerBytes : Number.POSITIVE_INFINITY;
   }
 
   receive(bytes: Uint8Array): void {
@@ -166,7 +162,7 @@ export class MessageReceiver {
 
   /** A frame begins; which ones may, RFC 9114 §7 and §4.1 say. */
   #begin(type: number, length: number): void {
-    this.#isLarge = length >= mixedBytes;
+    this.#isLarge = length >= largeBytes;
     switch (type) {
       case FrameType.DATA:
         this.#progress.content(length);
@@ -250,10 +246,10 @@ export class MessageReceiver {
   }
 }
 
-/** Bytes that are read at once of frames that are smaller. */
-const mixedBytes = 16_384;
-/** The longest header: two varints (RFC 9114 §7.1). */
-const headerBytes = 16;
+/** Smaller frames are read as many at once as there are. */
+const largeBytes = 16_384;
+/** The header of a DATA frame from that to 1 GiB (RFC 9114 §7.1). What is left of a longer one is read next. */
+const headerBytes = 5;
 
 function tooLarge(): H3Error {
   return streamError(

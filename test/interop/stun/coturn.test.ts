@@ -29,7 +29,7 @@ async function openProber(host: string) {
   const socket = await nodeNetwork.bindSocket([parseSocketAddress(host)], {
     datagram: (from, bytes) => {
       if (!prober.handle(from, bytes)) {
-        others.push(bytes);
+        others.push(Uint8Array.from(bytes));
       }
     },
     failed: (error) => {
