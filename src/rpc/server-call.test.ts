@@ -424,6 +424,23 @@ for (const protocol of protocols) {
   }
 }
 
+// Those that go the short way, in which a message is held until its handler gets it.
+for (const protocol of ["connect", "grpc"] as const) {
+  test(`all of a message is counted as held, with ${protocol}`, async () => {
+    const pair = new RpcPair({ protocol });
+    pair.serve(EchoService, { echo: ({ message }) => ({ message: message.slice(0, 1) }) });
+    const client = createClient(EchoService, pair.transport);
+    await client.echo({ message: "" });
+    const [served] = pair.served;
+    assert.ok(served);
+    const mostHeld = watchBudget(served.budget);
+    const message = "x".repeat(100_000);
+    await client.echo({ message });
+    assert.ok(mostHeld() >= message.length, `${mostHeld()} bytes`);
+    assert.equal(served.budget.heldBytes, 0);
+  });
+}
+
 /** Tells the most that was ever held. */
 function watchBudget(budget: ReceiveBudget): () => number {
   let most = 0;
