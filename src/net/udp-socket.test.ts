@@ -84,18 +84,21 @@ test("bindUdp gives the memory of datagrams back: what was received, and of a ba
   });
   there.setRef(true);
   const here = await bind("127.0.0.1:0");
-  const batch = new Uint8Array(20_000).fill(7);
+  // Node.js has a pool for smaller ones, of which nothing is given back.
+  const batch = new Uint8Array(60_000).fill(7);
   here.socket.send(only(there), batch, 1_200);
   let arrived = 0;
   while (arrived < batch.length) {
     arrived += (await counts.next()) ?? assert.fail();
   }
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(arrived, batch.length);
-  assert.equal(sent.length, 17);
-  assert.ok([...sent, ...kept].every(({ length }) => length === 0));
-  assert.equal(batch.length, 20_000);
   await Promise.all([here.socket.close(), there.close()]);
+  assert.equal(arrived, batch.length);
+  assert.equal(sent.length, 50);
+  assert.deepEqual(
+    [...sent, ...kept].filter(({ length }) => length > 0),
+    [],
+  );
+  assert.equal(batch.length, 60_000);
 });
 
 /** The system's sockets, as they are bound from here on. */
