@@ -37,7 +37,8 @@ const contents = {
         : [".d.ts", ".d.ts.map"].map((ending) => `dist/${name}${ending}`)),
     ],
     // What is loaded when it is needed is a chunk of its own name.
-    others: /^(dist\/chunks\/(chunk|node-http)-[0-9A-Z]{8}\.js(\.map)?|src\/worker\/gen\/.*_pb\.js)$/,
+    others:
+      /^(dist\/chunks\/(chunk|node-http)-[0-9A-Z]{8}\.js(\.map)?|src\/worker\/gen\/.*_pb\.js)$/,
   },
   "protoc-gen-connect-quic": {
     files: ["LICENSE", "README.md", "package.json", "bin/protoc-gen-connect-quic"],
