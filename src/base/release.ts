@@ -4,8 +4,8 @@ interface Transferable extends ArrayBuffer {
 }
 
 /**
- * Gives memory back now instead of when the garbage collector finds it, which takes twice the time; and much memory that is
- * dead but not found makes V8 go through the whole heap again and again. Afterwards `bytes` is empty, as is whatever else
+ * Gives memory back now instead of when the garbage collector finds it, which costs more; and much memory that is dead but
+ * not found makes V8 go through the whole heap again and again. Afterwards `bytes` is empty, as is whatever else
  * looks at its buffer. Does nothing to a piece of a larger buffer, nor to shared memory, and nothing at all in Node.js 20.
  */
 export function release({ buffer, byteLength }: Uint8Array): void {

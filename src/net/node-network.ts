@@ -11,7 +11,7 @@ export const nodeNetwork: Network = {
   bindSocket: bindUdp,
   interfaces: nodeInterfaces,
   resolveHost,
-  // Loaded when it is needed, which takes a tenth of a program's time to its first call.
+  // Loaded when it is needed: most programs ask nothing over HTTP.
   request: async (url, request) => (await import("./node-http.ts")).nodeRequest(url, request),
   openMessageChannel: openNodeMessageChannel,
   resolveTxt,

@@ -32,7 +32,7 @@ export class MessageWriter<T> implements AsyncIterableIterator<Uint8Array> {
       } else {
         const data = this.#serialize(value);
         const envelope = this.#envelopes.encode(0, data);
-        this.spent(data);
+        releaseLarge(data);
         return { done: false, value: envelope };
       }
       return finished;

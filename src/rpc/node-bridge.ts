@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
+import { assertByteStreamRequest } from "@connectrpc/connect/protocol";
 import type { connectNodeAdapter } from "@connectrpc/connect-node";
 import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
 import { type CallScope, callScopeKey } from "./call-scope.ts";
@@ -73,8 +73,9 @@ async function answer(
     const values = callerValues(caller).set(callScopeKey, scope);
     // Before anything else is awaited: the content begins to arrive.
     const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+    assertByteStreamRequest(universal);
     scope.refusal = await route.authorize?.(caller);
-    const answered = await route.handle({ ...universal, body: copied(universal.body) });
+    const answered = await route.handle({ ...universal, body: copies(universal.body) });
     const header = new Headers(answered.header);
     for (const [name, value] of fields) {
       header.append(name, value);
@@ -90,12 +91,6 @@ async function answer(
 }
 
 /** Whoever reads our streams gives their memory back, and others may look at what Node has received. */
-function copied(body: UniversalServerRequest["body"]): UniversalServerRequest["body"] {
-  return body !== null && typeof body === "object" && Symbol.asyncIterator in body
-    ? copies(body as AsyncIterable<Uint8Array>)
-    : body;
-}
-
 async function* copies(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const bytes of content) {
     yield Uint8Array.from(bytes);
