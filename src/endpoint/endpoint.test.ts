@@ -63,7 +63,7 @@ test("on one machine both sides send large packets, whoever has dialed", async (
   for (const connection of [peers.dialed, peers.accepted]) {
     assert.deepEqual(
       connection.paths().map(({ mtu }) => mtu),
-      [16_000],
+      [32_000],
     );
   }
 });

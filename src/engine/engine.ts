@@ -105,8 +105,8 @@ export interface TransportOptions {
   readonly maxMtu: number;
   /**
    * UDP payload size to start with in place of a smaller `initialMtu` where the other side has a loopback address, whose
-   * path is known to carry more than others; 0 for no difference. Default 16000: more than fits into the 16 KiB of some
-   * systems is cut up below us, and from there on a socket's buffer holds few of them.
+   * path is known to carry more than others; 0 for no difference. Default 32000: what a datagram costs is nearly the same
+   * for any size, and of larger ones the buffer of a socket holds few.
    */
   readonly loopbackMtu: number;
   readonly congestionControl: "cubic" | "bbr" | "new-reno";
@@ -133,7 +133,7 @@ export const defaultTransportOptions: TransportOptions = {
   datagramSendBuffer: 1_048_576,
   initialMtu: 1_200,
   maxMtu: 1_452,
-  loopbackMtu: 16_000,
+  loopbackMtu: 32_000,
   congestionControl: "cubic",
   multipath: true,
   observeAddress: false,

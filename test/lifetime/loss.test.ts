@@ -1,9 +1,14 @@
-// Calls on one connection in virtual time, with datagrams that get lost.
+// One connection in virtual time, with datagrams that get lost.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createClient } from "@connectrpc/connect";
-import { createPeerRouter, createQuicTransport, Endpoint } from "../../src/index.ts";
+import {
+  type Connection,
+  createPeerRouter,
+  createQuicTransport,
+  Endpoint,
+} from "../../src/index.ts";
 import { VirtualNetwork } from "../../src/testing/virtual-network.ts";
 import { EchoService, echoImplementation } from "../support/echo-service.ts";
 import { bindVirtual } from "../support/virtual-socket.ts";
@@ -59,5 +64,51 @@ for (const lossy of ["client", "server"] as const) {
       done = true;
     });
     assert.ok(await platform.runAsync(() => done));
+  });
+}
+
+for (const { title, drops, expected } of [
+  {
+    title: "whose receiver has room for small datagrams only, for a while, keeps its large ones",
+    drops: { from: 100, to: 200 },
+    expected: [32_000],
+  },
+  {
+    title: "that lets no large datagrams through goes on with small ones",
+    drops: { from: 0, to: Number.POSITIVE_INFINITY },
+    expected: [1_200],
+  },
+]) {
+  test(`a path within a machine ${title}`, async () => {
+    const network = new VirtualNetwork({ link: { delayMs: 0.1, mtu: 65_535 } });
+    const { platform } = network;
+    const common = { platform, network: { bindSocket: bindVirtual(network) } };
+    const server = await Endpoint.bind({ ...common, bind: "127.0.0.1:1", alpns: ["bulk/1"] });
+    const client = await Endpoint.bind({ ...common, bind: "127.0.0.1:2" });
+    let large = 0;
+    network.tap = ({ bytes }) => {
+      large += bytes.length > 1_500 ? 1 : 0;
+      const drop = bytes.length > 1_500 && large > drops.from && large <= drops.to;
+      return drop ? undefined : bytes;
+    };
+    const content = new Uint8Array(20_000_000);
+    let arrived: number | undefined;
+    void server.accept().then(async (connection) => {
+      const receive = await connection?.acceptUni();
+      arrived = (await receive?.readToEnd(content.length))?.length;
+    });
+    let connection: Connection | undefined;
+    void client.connect(server.addr(), "bulk/1").then(async (dialed) => {
+      connection = dialed;
+      const send = await dialed.openUni();
+      await send.write(content);
+      await send.finish();
+    });
+    assert.ok(await platform.runAsync(() => arrived !== undefined));
+    assert.equal(arrived, content.length);
+    assert.deepEqual(
+      connection?.paths().map(({ mtu }) => mtu),
+      expected,
+    );
   });
 }
