@@ -5,7 +5,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface Usage {
   /** Time of processors, on all threads, in user and system mode. */
   readonly cpuUs: number;
-  /** Resident memory; of a process with --expose-gc after it has collected what is of no use. */
+  /**
+   * Resident memory; of a process with --expose-gc after it has collected what is of no use and given back what is free,
+   * as V8 does by itself where nothing happens for some time.
+   */
   readonly residentBytes: number;
   readonly loopback: LoopbackCounters;
 }
@@ -19,7 +22,7 @@ export interface LoopbackCounters {
 export async function readUsage(): Promise<Usage> {
   // Twice, because finalizers of the first time set free what the second one collects.
   for (let times = 0; globalThis.gc !== undefined && times < 2; times++) {
-    globalThis.gc();
+    globalThis.gc({ type: "major", execution: "sync", flavor: "last-resort" });
     await sleep(100);
   }
   const { user, system } = process.cpuUsage();

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { cannotRelease as skip } from "../../test/support/cannot-release.ts";
 import { release, releaseLarge } from "./release.ts";
-
-const skip = "transfer" in ArrayBuffer.prototype ? false : "this Node.js cannot take memory away";
 
 test("memory that is given back is gone", { skip }, () => {
   const bytes = new Uint8Array(100);

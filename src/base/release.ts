@@ -14,11 +14,12 @@ export function release({ buffer, byteLength }: Uint8Array): void {
   }
 }
 
-/** The same for what is so large that it pays for an array of any kind: a small one may have no buffer as yet. */
+/** From how many bytes on it pays for arrays of any kind: a small one may have no buffer as yet, or a piece of one. */
+export const largeBytes = 4_096;
+
+/** The same for what is that large. */
 export function releaseLarge(bytes: Uint8Array): void {
   if (bytes.byteLength >= largeBytes) {
     release(bytes);
   }
 }
-
-const largeBytes = 4_096;

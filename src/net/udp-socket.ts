@@ -1,5 +1,5 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
-import { release } from "../base/release.ts";
+import { largeBytes, release } from "../base/release.ts";
 import { type SocketAddress, socketAddress } from "../base/socket-address.ts";
 import type { BindSocket, DatagramSocket, DatagramSocketHandler } from "./datagram-socket.ts";
 import { LinkLocalScopes } from "./link-local-scopes.ts";
@@ -153,8 +153,13 @@ class UdpSocket implements DatagramSocket {
       return;
     }
     // The kernel may take a datagram after this call returns, so one copy of the whole batch it has to be.
-    const copy = Buffer.from(sent === 0 ? bytes : bytes.subarray(sent));
-    const done = whenCalled(Math.ceil(copy.length / segmentSize), () => release(copy));
+    const left = sent === 0 ? bytes : bytes.subarray(sent);
+    const isLarge = left.length >= largeBytes;
+    // Of Node's pool nothing could be given back.
+    const copy = isLarge ? Buffer.allocUnsafeSlow(left.length) : Buffer.allocUnsafe(left.length);
+    copy.set(left);
+    const datagrams = Math.ceil(copy.length / segmentSize);
+    const done = isLarge ? whenCalled(datagrams, () => release(copy)) : ignoreOutcome;
     for (let offset = 0; offset < copy.length; offset += segmentSize) {
       const length = Math.min(segmentSize, copy.length - offset);
       socket.send(copy, offset, length, to.port, host, done);
@@ -205,10 +210,10 @@ class RememberedSenders {
   }
 }
 
-/**
- * Calls `last` when it has been called so many times itself. Errors are nothing to it: QUIC takes care of loss, and an
- * unreachable network shows as a timeout.
- */
+/** Errors are nothing to us: QUIC takes care of loss, and an unreachable network shows as a timeout. */
+function ignoreOutcome(): void {}
+
+/** Calls `last` when it has been called so many times itself. */
 function whenCalled(times: number, last: () => void): () => void {
   let left = times;
   return () => {

@@ -4,13 +4,13 @@ import { compressionZstd } from "./compression-zstd.ts";
 /** gzip (RFC 1952), for the options `acceptCompression` and `sendCompression`. */
 export const compressionGzip: Compression = ofConnectNode(
   "gzip",
-  async () => (await import("@connectrpc/connect-node")).compressionGzip,
+  (module) => module.compressionGzip,
 );
 
 /** Brotli (RFC 7932), for the same options. */
 export const compressionBrotli: Compression = ofConnectNode(
   "br",
-  async () => (await import("@connectrpc/connect-node")).compressionBrotli,
+  (module) => module.compressionBrotli,
 );
 
 /** What both sides take when nothing else is asked for, most wanted first: gzip, brotli, and zstd where Node.js has it. */
@@ -21,7 +21,11 @@ export const defaultCompressions: readonly Compression[] = [
 ];
 
 /** Loaded with the first message that is compressed: most programs have none. */
-function ofConnectNode(name: string, load: () => Promise<Compression>): Compression {
+function ofConnectNode(
+  name: string,
+  pick: (module: typeof import("@connectrpc/connect-node")) => Compression,
+): Compression {
+  const load = async () => pick(await import("@connectrpc/connect-node"));
   return {
     name,
     compress: async (bytes) => (await load()).compress(bytes),

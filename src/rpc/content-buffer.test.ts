@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { cannotRelease } from "../../test/support/cannot-release.ts";
 import { ContentBuffer } from "./content-buffer.ts";
 
 test("what was pushed comes back as one, whatever the pieces", () => {
@@ -26,16 +27,15 @@ test("a single piece is not copied", () => {
   assert.equal(buffer.take(), piece);
 });
 
-test("pieces that were put together are given back, where Node.js can do that", () => {
+test("pieces that were put together are given back", { skip: cannotRelease }, () => {
   const pieces = [1, 2, 3].map((byte) => new Uint8Array(5_000).fill(byte));
   const buffer = new ContentBuffer();
   for (const piece of pieces) {
     buffer.push(piece);
   }
   assert.equal(buffer.take().length, 15_000);
-  const length = "transfer" in ArrayBuffer.prototype ? 0 : 5_000;
   assert.deepEqual(
     pieces.map((piece) => piece.length),
-    [length, length, length],
+    [0, 0, 0],
   );
 });
