@@ -106,7 +106,7 @@ export interface TransportOptions {
   /**
    * UDP payload size to start with in place of a smaller `initialMtu` where the other side has a loopback address, whose
    * path is known to carry more than others; 0 for no difference. Default 32000: what a datagram costs is nearly the same
-   * for any size, and of larger ones the buffer of a socket holds few.
+   * for any size, and of larger ones the buffer of a socket holds few. Systems whose loopback carries 16 KiB cut it up.
    */
   readonly loopbackMtu: number;
   readonly congestionControl: "cubic" | "bbr" | "new-reno";

@@ -10,6 +10,7 @@ import {
   Endpoint,
 } from "../../src/index.ts";
 import { VirtualNetwork } from "../../src/testing/virtual-network.ts";
+import type { VirtualPlatform } from "../../src/testing/virtual-platform.ts";
 import { EchoService, echoImplementation } from "../support/echo-service.ts";
 import { bindVirtual } from "../support/virtual-socket.ts";
 
@@ -70,12 +71,17 @@ for (const lossy of ["client", "server"] as const) {
 for (const { title, drops, expected } of [
   {
     title: "whose receiver has room for small datagrams only, for a while, keeps its large ones",
-    drops: { from: 100, to: 200 },
+    drops: { from: 100, to: 112 },
     expected: [32_000],
   },
   {
     title: "that lets no large datagrams through goes on with small ones",
     drops: { from: 0, to: Number.POSITIVE_INFINITY },
+    expected: [1_200],
+  },
+  {
+    title: "that lets no large datagrams through any more goes on with small ones",
+    drops: { from: 100, to: Number.POSITIVE_INFINITY },
     expected: [1_200],
   },
 ]) {
@@ -88,27 +94,42 @@ for (const { title, drops, expected } of [
     let large = 0;
     network.tap = ({ bytes }) => {
       large += bytes.length > 1_500 ? 1 : 0;
-      const drop = bytes.length > 1_500 && large > drops.from && large <= drops.to;
-      return drop ? undefined : bytes;
+      return bytes.length > 1_500 && large > drops.from && large <= drops.to ? undefined : bytes;
     };
-    const content = new Uint8Array(20_000_000);
-    let arrived: number | undefined;
-    void server.accept().then(async (connection) => {
-      const receive = await connection?.acceptUni();
-      arrived = (await receive?.readToEnd(content.length))?.length;
-    });
-    let connection: Connection | undefined;
-    void client.connect(server.addr(), "bulk/1").then(async (dialed) => {
-      connection = dialed;
-      const send = await dialed.openUni();
-      await send.write(content);
-      await send.finish();
-    });
-    assert.ok(await platform.runAsync(() => arrived !== undefined));
-    assert.equal(arrived, content.length);
-    assert.deepEqual(
-      connection?.paths().map(({ mtu }) => mtu),
-      expected,
+    // Each a large packet and a small one.
+    const messages = Array.from({ length: 300 }, () => new Uint8Array(33_000));
+    const send = async (): Promise<Connection> => {
+      const connection = await client.connect(server.addr(), "bulk/1");
+      const stream = await connection.openUni();
+      for (const message of messages) {
+        await stream.write(message);
+        await new Promise<void>((resolve) => platform.setTimer(0.1, resolve));
+      }
+      await stream.finish();
+      return connection;
+    };
+    const receive = async (): Promise<number | undefined> => {
+      const stream = await (await server.accept())?.acceptUni();
+      return (await stream?.readToEnd(messages.length * 33_000))?.length;
+    };
+    const [connection, received] = await finished(platform, Promise.all([send(), receive()]));
+    assert.equal(received, messages.length * 33_000);
+    const mtus = connection.paths().map(({ mtu }) => mtu);
+    assert.deepEqual(mtus, expected);
+    await finished(
+      platform,
+      Promise.all([client, server].map((end) => end.close({ timeoutMs: 0 }))),
     );
   });
+}
+
+/** Plays virtual time until `promise` is settled. */
+async function finished<T>(platform: VirtualPlatform, promise: Promise<T>): Promise<T> {
+  let settled = false;
+  const over = (): void => {
+    settled = true;
+  };
+  promise.then(over, over);
+  assert.ok(await platform.runAsync(() => settled));
+  return promise;
 }
