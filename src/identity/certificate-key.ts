@@ -1,4 +1,5 @@
 import {
+  type AsymmetricKeyDetails,
   constants,
   createPrivateKey,
   createPublicKey,
@@ -129,12 +130,9 @@ const p256Schemes: readonly SignatureScheme[] = [{ number: 0x0403, hash: "sha256
 const p384Schemes: readonly SignatureScheme[] = [{ number: 0x0503, hash: "sha384" }];
 const ed25519Schemes: readonly SignatureScheme[] = [{ number: 0x0807, hash: undefined }];
 
-function schemesOf({
-  asymmetricKeyType,
-  asymmetricKeyDetails,
-}: KeyObject): readonly SignatureScheme[] {
-  const { modulusLength = 0, namedCurve = "an unnamed curve" } = asymmetricKeyDetails ?? {};
-  switch (asymmetricKeyType) {
+function schemesOf(key: KeyObject): readonly SignatureScheme[] {
+  const { modulusLength = 0, namedCurve = "an unnamed curve" } = detailsOf(key);
+  switch (key.asymmetricKeyType) {
     case "rsa":
       if (modulusLength < rsaBits.min || modulusLength > rsaBits.max) {
         throw invalid(`it is an RSA key of ${modulusLength} bits: ${possibleKinds}`);
@@ -153,8 +151,20 @@ function schemesOf({
     case "ed25519":
       return ed25519Schemes;
     default:
-      throw invalid(`it is a key of the kind ${asymmetricKeyType ?? "unknown"}: ${possibleKinds}`);
+      throw invalid(
+        `it is a key of the kind ${key.asymmetricKeyType ?? "unknown"}: ${possibleKinds}`,
+      );
   }
+}
+
+/**
+ * Of the public part alone, read anew: asked for those of an EC key whose private number is too large, Node.js 20 and 22 end
+ * the process ("Assertion failed: (ec) != nullptr").
+ */
+function detailsOf(key: KeyObject): AsymmetricKeyDetails {
+  const spki = createPublicKey(key).export({ format: "der", type: "spki" });
+  const publicKey = createPublicKey({ key: spki, format: "der", type: "spki" });
+  return publicKey.asymmetricKeyDetails ?? {};
 }
 
 function findKey(pem: string | Uint8Array): PemBlock {

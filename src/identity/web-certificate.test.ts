@@ -147,6 +147,19 @@ test("names are those of the certificate, whatever characters they have", async 
   assert.ok(!`${certificate}`.includes("\n"));
 });
 
+test("an EC key whose private number is too large is an error, and not the end of the process", () => {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const der = privateKey.export({ format: "der", type: "pkcs8" });
+  // The length of the number, which takes in what follows.
+  assert.equal(der[35], 32);
+  der[35] = 0x66;
+  const key = `-----BEGIN PRIVATE KEY-----\n${der.toString("base64")}\n-----END PRIVATE KEY-----\n`;
+  assert.throws(() => WebCertificate.fromPem({ ...pair, key }), {
+    name: "IdentityError",
+    code: "invalid-key",
+  });
+});
+
 test("what is not text is a TypeError that shows nothing of it", () => {
   const notText: unknown = { secret: server.keyPem };
   for (const options of [
