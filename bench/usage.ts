@@ -6,8 +6,8 @@ export interface Usage {
   /** Time of processors, on all threads, in user and system mode. */
   readonly cpuUs: number;
   /**
-   * Resident memory; of a process with --expose-gc after it has collected what is of no use and given back what is free,
-   * as V8 does by itself where nothing happens for some time.
+   * Resident memory; of a process with --expose-gc after it has collected what is of no use, and from Node.js 22 on given back
+   * what is free.
    */
   readonly residentBytes: number;
   readonly loopback: LoopbackCounters;

@@ -93,7 +93,7 @@ async function answer(
 /** Whoever reads our streams gives their memory back, and others may look at what Node has received. */
 async function* copies(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const bytes of content) {
-    yield Uint8Array.from(bytes);
+    yield new Uint8Array(bytes);
   }
 }
 
