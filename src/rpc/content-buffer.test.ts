@@ -27,15 +27,16 @@ test("a single piece is not copied", () => {
   assert.equal(buffer.take(), piece);
 });
 
-test("pieces that were put together are given back", { skip: cannotRelease }, () => {
+test("pieces that were put together are given back, where Node.js can do that", () => {
   const pieces = [1, 2, 3].map((byte) => new Uint8Array(5_000).fill(byte));
   const buffer = new ContentBuffer();
   for (const piece of pieces) {
     buffer.push(piece);
   }
   assert.equal(buffer.take().length, 15_000);
+  const length = cannotRelease === false ? 0 : 5_000;
   assert.deepEqual(
     pieces.map((piece) => piece.length),
-    [0, 0, 0],
+    [length, length, length],
   );
 });

@@ -75,12 +75,12 @@ for (const { title, drops, expected } of [
     expected: [32_000],
   },
   {
-    title: "that lets no large datagrams through goes on with small ones",
+    title: "that lets no large datagrams through goes on with small ones, for a while",
     drops: { from: 0, to: Number.POSITIVE_INFINITY },
     expected: [1_200],
   },
   {
-    title: "that lets no large datagrams through any more goes on with small ones",
+    title: "that lets no large datagrams through any more goes on with small ones, for a while",
     drops: { from: 100, to: Number.POSITIVE_INFINITY },
     expected: [1_200],
   },
@@ -114,8 +114,12 @@ for (const { title, drops, expected } of [
     };
     const [connection, received] = await finished(platform, Promise.all([send(), receive()]));
     assert.equal(received, messages.length * 33_000);
-    const mtus = connection.paths().map(({ mtu }) => mtu);
-    assert.deepEqual(mtus, expected);
+    const mtus = () => connection.paths().map(({ mtu }) => mtu);
+    assert.deepEqual(mtus(), expected);
+    network.tap = undefined;
+    await finished(platform, new Promise<void>((resolve) => platform.setTimer(120_000, resolve)));
+    // What is found by trying is a little less.
+    assert.ok(mtus().length === 1 && mtus().every((mtu) => mtu > 31_900), `${mtus()}`);
     await finished(
       platform,
       Promise.all([client, server].map((end) => end.close({ timeoutMs: 0 }))),
